@@ -1,0 +1,62 @@
+// The only place where a PostgreSQL version number stands. Everything else asks "does this server ...?".
+//
+// Version is what the server reports as server_version_num: major * 10000 + minor (150018 is 15.18).
+#pragma once
+
+#include <compare>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace standfast::pg {
+
+class Version {
+ public:
+  constexpr Version() = default;
+  constexpr explicit Version(int number) : number_(number) {}
+  /// From "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)" or "15.18" or the content of PG_VERSION,
+  /// "15".
+  static std::optional<Version> parse(std::string_view text);
+
+  constexpr int number() const { return number_; }
+  constexpr int major() const { return number_ / 10000; }
+  constexpr int minor() const { return number_ % 10000; }
+  std::string to_string() const;
+  constexpr auto operator<=>(const Version&) const = default;
+
+  constexpr bool is_supported() const { return major() >= kOldestMajor && major() <= kNewestMajor; }
+
+  // Base backup and its protocol.
+  constexpr bool base_backup_takes_option_list() const { return major() >= 15; }
+  constexpr bool base_backup_is_one_typed_stream() const { return major() >= 15; }
+  constexpr bool has_backup_manifest() const { return major() >= 13; }
+  constexpr bool backup_functions_are_renamed() const { return major() >= 15; }  // pg_backup_start
+  constexpr bool create_slot_takes_option_list() const { return major() >= 15; }
+  constexpr bool has_read_replication_slot() const { return major() >= 15; }
+
+  // Settings and views.
+  constexpr bool primary_conninfo_reloads() const { return major() >= 13; }
+  constexpr bool has_max_slot_wal_keep_size() const {
+    return major() >= 13;
+  }                                                                   // and wal_status, safe_wal_size
+  constexpr bool has_wal_keep_size() const { return major() >= 13; }  // before: wal_keep_segments
+  constexpr bool has_allow_alter_system() const { return major() >= 17; }
+  constexpr bool hba_has_includes() const { return major() >= 16; }
+  constexpr bool hba_file_rules_name_their_file() const { return major() >= 16; }
+  constexpr bool receiver_tells_written_and_flushed() const {
+    return major() >= 13;
+  }  // written_lsn, flushed_lsn
+  constexpr bool has_invalidation_reason() const { return major() >= 17; }
+  constexpr bool low_standby_settings_pause_replay() const {
+    return major() >= 14;
+  }  // before: it does not start
+  constexpr bool create_database_can_log() const { return major() >= 15; }
+
+  static constexpr int kOldestMajor = 12;
+  static constexpr int kNewestMajor = 18;
+
+ private:
+  int number_ = 0;
+};
+
+}  // namespace standfast::pg
