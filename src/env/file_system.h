@@ -95,8 +95,8 @@ constexpr std::uint64_t kMaxTextFileBytes = 16U << 20U;
 
 struct WriteOptions {
   mode_t mode = 0600;
-  std::optional<uid_t> owner;  ///< left as created when absent
-  std::optional<gid_t> group;
+  std::optional<uid_t> owner = {};  ///< left as created when absent
+  std::optional<gid_t> group = {};
 };
 /// Replaces or creates `path` so that after a crash there is the old or the new content, never a mix: writes
 /// `path`.standfast-tmp, fsyncs it, renames it, fsyncs the directory.
