@@ -1,0 +1,445 @@
+#include "pg/client/connection.h"
+
+#include <libpq-fe.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <poll.h>
+
+#include "base/check.h"
+#include "pg/client/errors.h"
+
+namespace standfast::client {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+// ---------------------------------------------------------------- Rows
+
+Rows::Rows(pg_result* result) : result_(result) {}
+Rows::~Rows() {
+  PQclear(result_);
+}
+Rows::Rows(Rows&& other) noexcept : result_(std::exchange(other.result_, nullptr)) {}
+Rows& Rows::operator=(Rows&& other) noexcept {
+  std::swap(result_, other.result_);
+  return *this;
+}
+int Rows::count() const {
+  return PQntuples(result_);
+}
+int Rows::column_count() const {
+  return PQnfields(result_);
+}
+std::string_view Rows::column_name(int column) const {
+  return PQfname(result_, column);
+}
+bool Rows::is_null(int row, int column) const {
+  return PQgetisnull(result_, row, column) != 0;
+}
+std::string_view Rows::text(int row, int column) const {
+  CHECK(row < count() && column < column_count());
+  return {PQgetvalue(result_, row, column), static_cast<std::size_t>(PQgetlength(result_, row, column))};
+}
+std::optional<std::string> Rows::get(int row, std::string_view column) const {
+  for (int i = 0; i < column_count(); ++i) {
+    if (column_name(i) != column) continue;
+    if (is_null(row, i)) return std::nullopt;
+    return std::string(text(row, i));
+  }
+  base::check_failed("column exists", std::string(column).c_str(), __FILE__, __LINE__);
+}
+std::string Rows::command_tag() const {
+  return PQcmdStatus(result_);
+}
+
+// ---------------------------------------------------------------- opening
+
+Connection::Connection(pg_conn* connection) : connection_(connection) {}
+Connection::~Connection() {
+  close();
+}
+Connection::Connection(Connection&& other) noexcept
+    : connection_(std::exchange(other.connection_, nullptr)),
+      copy_buffer_(std::exchange(other.copy_buffer_, nullptr)) {}
+Connection& Connection::operator=(Connection&& other) noexcept {
+  std::swap(connection_, other.connection_);
+  std::swap(copy_buffer_, other.copy_buffer_);
+  return *this;
+}
+
+void Connection::close() {
+  if (copy_buffer_ != nullptr) PQfreemem(std::exchange(copy_buffer_, nullptr));
+  if (connection_ != nullptr) PQfinish(std::exchange(connection_, nullptr));
+}
+
+namespace {
+
+// libpq's own place for what it would print to standard error; errors carry what matters.
+void drop_notice(void*, const pg_result*) {}
+
+}  // namespace
+
+Result<Connection> Connection::open(const ConnectOptions& options, const env::Wait& wait) {
+  std::vector<const char*> keywords;
+  std::vector<const char*> values;
+  const auto add = [&](const char* keyword, const char* value) {
+    keywords.push_back(keyword);
+    values.push_back(value);
+  };
+  add("fallback_application_name", "standfast");
+  add("client_encoding", "UTF8");
+  for (const auto& [keyword, value] : options.parameters) add(keyword.c_str(), value.c_str());
+  if (options.password) add("password", options.password->reveal().c_str());
+  keywords.push_back(nullptr);
+  values.push_back(nullptr);
+
+  Connection connection(PQconnectStartParams(keywords.data(), values.data(), options.expand_dbname ? 1 : 0));
+  pg_conn* raw = connection.connection_;
+  if (raw == nullptr) return Error(ErrorCode::kConnect, "out of memory");
+  PQsetNoticeReceiver(raw, drop_notice, nullptr);
+
+  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+  while (PQstatus(raw) != CONNECTION_BAD && state != PGRES_POLLING_OK) {
+    if (state == PGRES_POLLING_FAILED) break;
+    switch (env::wait_for(PQsocket(raw), state == PGRES_POLLING_READING ? POLLIN : POLLOUT, wait)) {
+      case env::Ready::kYes:
+        break;
+      case env::Ready::kStopped:
+        return env::cancelled_error();
+      case env::Ready::kTimeout: {
+        const char* host = PQhost(raw);
+        Error error(ErrorCode::kTimeout,
+                    std::string("no answer from ") + (host != nullptr ? host : "the server") + " port " +
+                        PQport(raw) + " in time",
+                    "Check the address, that the server listens there, and that a firewall does not drop the "
+                    "packets.");
+        error.retryable = true;
+        return error;
+      }
+    }
+    state = PQconnectPoll(raw);
+  }
+  if (PQstatus(raw) != CONNECTION_OK) {
+    return connect_error(PQerrorMessage(raw), PQconnectionNeedsPassword(raw) != 0);
+  }
+  if (PQsetnonblocking(raw, 1) != 0)
+    return Error(ErrorCode::kConnect, "could not set the connection non-blocking");
+  return connection;
+}
+
+// ---------------------------------------------------------------- facts
+
+pg::Version Connection::server_version() const {
+  return pg::Version(PQserverVersion(connection_));
+}
+std::optional<std::string> Connection::parameter_status(const std::string& name) const {
+  const char* value = PQparameterStatus(connection_, name.c_str());
+  if (value == nullptr) return std::nullopt;
+  return std::string(value);
+}
+namespace {
+std::string text_or_empty(const char* text) {
+  return text != nullptr ? text : "";
+}
+}  // namespace
+std::string Connection::host() const {
+  return text_or_empty(PQhost(connection_));
+}
+std::string Connection::port() const {
+  return text_or_empty(PQport(connection_));
+}
+std::string Connection::user() const {
+  return text_or_empty(PQuser(connection_));
+}
+std::string Connection::database() const {
+  return text_or_empty(PQdb(connection_));
+}
+bool Connection::uses_tls() const {
+  return PQsslInUse(connection_) != 0;
+}
+int Connection::socket_fd() const {
+  return PQsocket(connection_);
+}
+bool Connection::is_open() const {
+  return connection_ != nullptr && PQstatus(connection_) == CONNECTION_OK;
+}
+
+std::string Connection::native_conninfo_value(const std::string& keyword) const {
+  std::string value;
+  PQconninfoOption* options = PQconninfo(connection_);
+  for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr; ++option) {
+    if (keyword == option->keyword && option->val != nullptr) value = option->val;
+  }
+  PQconninfoFree(options);
+  return value;
+}
+
+std::optional<PeerCertificate> Connection::peer_certificate() const {
+  auto* tls = static_cast<SSL*>(PQsslStruct(connection_, "OpenSSL"));
+  if (tls == nullptr) return std::nullopt;
+  X509* certificate = SSL_get1_peer_certificate(tls);
+  if (certificate == nullptr) return std::nullopt;
+  PeerCertificate peer;
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int digest_bytes = 0;
+  if (X509_digest(certificate, EVP_sha256(), digest, &digest_bytes) == 1) {
+    peer.sha256_hex = base::to_hex(std::as_bytes(std::span(digest, digest_bytes)));
+  }
+  BIO* memory = BIO_new(BIO_s_mem());
+  PEM_write_bio_X509(memory, certificate);
+  char* text = nullptr;
+  const long length = BIO_get_mem_data(memory, &text);
+  peer.pem.assign(text, static_cast<std::size_t>(length));
+  BIO_free(memory);
+  X509_free(certificate);
+  return peer;
+}
+
+// ---------------------------------------------------------------- statements
+
+Error Connection::broken(ErrorCode code, std::string message) {
+  close();
+  Error error(code, std::move(message));
+  error.retryable = code == ErrorCode::kConnect || code == ErrorCode::kTimeout;
+  return error;
+}
+
+Result<void> Connection::wait_socket(short events, const env::Wait& wait) {
+  switch (env::wait_for(PQsocket(connection_), events, wait)) {
+    case env::Ready::kYes:
+      return base::ok();
+    case env::Ready::kTimeout:
+      return broken(ErrorCode::kTimeout, "the server did not answer in time");
+    case env::Ready::kStopped:
+      break;
+  }
+  close();
+  return env::cancelled_error();
+}
+
+Result<void> Connection::flush(const env::Wait& wait) {
+  while (true) {
+    const int left = PQflush(connection_);
+    if (left == 0) return base::ok();
+    if (left < 0) return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+    // The server may be sending to us while we send to it: take what it says, or both sides wait forever.
+    TRY(wait_socket(POLLIN | POLLOUT, wait));
+    if (PQconsumeInput(connection_) == 0) {
+      return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+    }
+  }
+}
+
+Result<pg_result*> Connection::wait_result(const env::Wait& wait) {
+  TRY(flush(wait));
+  while (PQisBusy(connection_) != 0) {
+    TRY(wait_socket(POLLIN, wait));
+    if (PQconsumeInput(connection_) == 0) {
+      return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+    }
+  }
+  return PQgetResult(connection_);
+}
+
+Result<Rows> Connection::collect(const env::Wait& wait) {
+  std::optional<Rows> last;
+  std::optional<Error> failure;
+  while (pg_result* result = TRY(wait_result(wait))) {
+    Rows rows(result);
+    const ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY) {
+      last = std::move(rows);
+    } else if (status == PGRES_FATAL_ERROR) {
+      if (!failure) failure = server_error(*result);
+    } else {
+      return broken(ErrorCode::kProtocol, "the server answered a statement with a copy stream");
+    }
+    if (PQstatus(connection_) == CONNECTION_BAD) break;
+  }
+  if (PQstatus(connection_) == CONNECTION_BAD) {
+    if (!failure) return broken(ErrorCode::kConnect, "the server closed the connection");
+    close();
+  }
+  if (failure) return *std::move(failure);
+  if (!last) return broken(ErrorCode::kProtocol, "the server gave no result");
+  return *std::move(last);
+}
+
+namespace {
+Error closed_error() {
+  return {ErrorCode::kConnect, "the connection is closed"};
+}
+}  // namespace
+
+Result<Rows> Connection::query(const std::string& sql, std::span<const std::optional<std::string>> parameters,
+                               const env::Wait& wait) {
+  if (!is_open()) return closed_error();
+  std::vector<const char*> values;
+  values.reserve(parameters.size());
+  for (const auto& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
+  if (PQsendQueryParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
+                        nullptr, nullptr, 0) == 0) {
+    return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+  }
+  return collect(wait);
+}
+
+Result<Rows> Connection::query(const std::string& sql, const env::Wait& wait) {
+  return query(sql, {}, wait);
+}
+
+Result<Rows> Connection::simple_query(const std::string& sql, const env::Wait& wait) {
+  if (!is_open()) return closed_error();
+  if (PQsendQuery(connection_, sql.c_str()) == 0) {
+    return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+  }
+  return collect(wait);
+}
+
+Result<void> Connection::execute(const std::string& sql, const env::Wait& wait) {
+  TRY(simple_query(sql, wait));
+  return base::ok();
+}
+
+Result<void> Connection::execute_secret(const base::Secret& sql, const std::string& what,
+                                        const env::Wait& wait) {
+  auto result = simple_query(sql.reveal(), wait);
+  if (result) return base::ok();
+  Error error = std::move(result).error();
+  error.message = "could not " + what + (error.sqlstate.empty() ? "" : " (SQLSTATE " + error.sqlstate + ")");
+  error.hint = "The server's own message may hold the statement and is not shown; its log has the reason.";
+  return error;
+}
+
+Result<std::string> Connection::query_value(const std::string& sql, const env::Wait& wait) {
+  return query_value(sql, {}, wait);
+}
+
+Result<std::string> Connection::query_value(const std::string& sql,
+                                            std::span<const std::optional<std::string>> parameters,
+                                            const env::Wait& wait) {
+  const Rows rows = TRY(query(sql, parameters, wait));
+  if (rows.count() < 1 || rows.column_count() < 1)
+    return Error(ErrorCode::kProtocol, "the server returned no row for: " + sql);
+  return std::string(rows.text(0, 0));
+}
+
+// ---------------------------------------------------------------- copy
+
+Result<Connection::Answer> Connection::send_and_begin(const std::string& sql, const env::Wait& wait) {
+  if (!is_open()) return closed_error();
+  if (PQsendQuery(connection_, sql.c_str()) == 0) {
+    return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+  }
+  return next_result(wait);
+}
+
+Result<Connection::Answer> Connection::next_result(const env::Wait& wait) {
+  if (connection_ == nullptr) return closed_error();
+  pg_result* result = TRY(wait_result(wait));
+  Answer answer;
+  if (result == nullptr) return answer;
+  Rows rows(result);
+  const ExecStatusType status = PQresultStatus(result);
+  if (status == PGRES_FATAL_ERROR) {
+    Error error = server_error(*result);
+    if (PQstatus(connection_) == CONNECTION_BAD) {
+      close();
+    }
+    return error;
+  }
+  if (status == PGRES_TUPLES_OK) {
+    answer.kind = ResultKind::kRows;
+  } else if (status == PGRES_COMMAND_OK) {
+    answer.kind = ResultKind::kCommandDone;
+  } else if (status == PGRES_COPY_OUT) {
+    answer.kind = ResultKind::kCopyOut;
+  } else if (status == PGRES_COPY_BOTH) {
+    answer.kind = ResultKind::kCopyBoth;
+  } else {
+    return broken(ErrorCode::kProtocol, "the server sent a result of an unexpected kind");
+  }
+  answer.rows = std::move(rows);
+  return answer;
+}
+
+Result<Connection::CopyMessage> Connection::receive_copy(const env::Wait& wait) {
+  if (connection_ == nullptr) return closed_error();
+  if (copy_buffer_ != nullptr) PQfreemem(std::exchange(copy_buffer_, nullptr));
+  while (true) {
+    const int length = PQgetCopyData(connection_, &copy_buffer_, 1);
+    if (length > 0) {
+      return CopyMessage{CopyEvent::kData,
+                         std::as_bytes(std::span(copy_buffer_, static_cast<std::size_t>(length)))};
+    }
+    if (length == -1) return CopyMessage{CopyEvent::kEnd, {}};
+    if (length == -2) return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+    switch (env::wait_for(PQsocket(connection_), POLLIN, wait)) {
+      case env::Ready::kYes:
+        break;
+      case env::Ready::kTimeout:
+        return CopyMessage{CopyEvent::kTimeout, {}};
+      case env::Ready::kStopped:
+        return env::cancelled_error();
+    }
+    if (PQconsumeInput(connection_) == 0) {
+      return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+    }
+  }
+}
+
+Result<void> Connection::send_copy(base::Bytes data, const env::Wait& wait) {
+  if (connection_ == nullptr) return closed_error();
+  while (true) {
+    const int sent =
+        PQputCopyData(connection_, reinterpret_cast<const char*>(data.data()), static_cast<int>(data.size()));
+    if (sent < 0) return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+    if (sent > 0) return flush(wait);
+    TRY(flush(wait));
+  }
+}
+
+Result<void> Connection::send_copy_end(const env::Wait& wait) {
+  if (connection_ == nullptr) return closed_error();
+  while (true) {
+    const int sent = PQputCopyEnd(connection_, nullptr);
+    if (sent < 0) return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
+    if (sent > 0) return flush(wait);
+    TRY(flush(wait));
+  }
+}
+
+// ---------------------------------------------------------------- other
+
+Result<base::Secret> Connection::scram_verifier(const std::string& user, const base::Secret& password) const {
+  char* verifier =
+      PQencryptPasswordConn(connection_, password.reveal().c_str(), user.c_str(), "scram-sha-256");
+  if (verifier == nullptr)
+    return Error(ErrorCode::kFailed, "could not compute the SCRAM verifier of a password");
+  base::Secret secret{std::string(verifier)};
+  PQfreemem(verifier);
+  return secret;
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> parse_conninfo(const std::string& text) {
+  char* message = nullptr;
+  PQconninfoOption* options = PQconninfoParse(text.c_str(), &message);
+  if (options == nullptr) {
+    // libpq's message can quote the text, and the text can hold a password.
+    if (message != nullptr) PQfreemem(message);
+    return Error(ErrorCode::kUsage, "the connection string is not understood",
+                 "Write it as \"host=... port=... user=... dbname=...\" or as "
+                 "\"postgresql://user@host:port/dbname\".");
+  }
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const PQconninfoOption* option = options; option->keyword != nullptr; ++option) {
+    if (option->val != nullptr) pairs.emplace_back(option->keyword, option->val);
+  }
+  PQconninfoFree(options);
+  return pairs;
+}
+
+}  // namespace standfast::client
