@@ -1,0 +1,34 @@
+# Shared by the scripts at the root: messages, and running a command as root or as whoever calls.
+# shellcheck shell=bash
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() { # die MESSAGE HINT
+  printf 'error: %s\nhint: %s\n' "$1" "$2" >&2
+  exit 1
+}
+
+# sudo, where the caller is not root and has it.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "this needs root: $*" "Run it as root, or install sudo and let your user use it."
+  fi
+}
+
+# Configures once and builds the named targets of one CMake preset, with as many jobs as there are cores.
+build() { # build PRESET TARGET...
+  local preset=$1
+  shift
+  [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" >"$(log_file "$preset")" ||
+    { cat "$(log_file "$preset")" >&2 && return 1; }
+  cmake --build --preset "$preset" -j "$(nproc)" --target "$@"
+}
+
+log_file() {
+  mkdir -p build
+  printf 'build/%s-configure.log' "$1"
+}
