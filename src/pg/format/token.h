@@ -1,0 +1,45 @@
+// The join token: what a standby must know of its primary, as one word to copy. docs/formats/token.md.
+//
+//   standfast1.<base64url of json>.<CRC-32C of all before the second dot, 8 hex digits>
+//
+// Threading: pure functions on values. A token is a password: encoded it lives in a Secret.
+// Fails: kToken, with a message that tells whether it is no token, cut off or mistyped, made by a newer
+// version, or lacks a field; no message quotes any part of it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "pg/format/lsn.h"
+
+namespace standfast::pg {
+
+/// Of what decode_token() is given, white space included.
+inline constexpr std::size_t kMaxTokenBytes = 8192;
+
+struct Token {
+  std::string host;
+  std::uint16_t port = 5432;
+  std::string replication_user;
+  base::Secret replication_password;
+  std::string slot;
+  SystemId system_id;
+  std::string monitor_user;
+  base::Secret monitor_password;
+  std::string monitor_database;
+  std::optional<std::string> certificate_sha256;  ///< 64 lower-case hex digits; none: the server has no TLS
+  bool operator==(const Token&) const = default;
+};
+
+/// kToken if a part is empty, is not UTF-8, has control characters, or all is too long.
+base::Result<base::Secret> encode_token(const Token& token);
+/// White space around and inside is passed over: a terminal wraps long lines, and a paste keeps the breaks.
+base::Result<Token> decode_token(std::string_view text);
+/// Whether an argument holds a token, whole or not, so that the command line can refuse it.
+bool looks_like_token(std::string_view text);
+
+}  // namespace standfast::pg
