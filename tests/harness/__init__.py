@@ -1,0 +1,1 @@
+"""Hosts, servers and loads for the integration and end-to-end tests. See network.py first."""

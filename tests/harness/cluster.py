@@ -1,0 +1,70 @@
+"""A plain PostgreSQL server on a host, made without Standfast: what an administrator already has."""
+
+from pathlib import Path
+
+from harness.waiting import wait_until
+
+_PAGE = 8192
+
+
+class Cluster:
+    def __init__(self, host, binaries, data=None, port=5432):
+        self.host, self.binaries, self.port = host, binaries, port
+        self.data = Path(data) if data else host.data
+
+    def init(self, *options, auth="trust"):
+        self.host.run([self.binaries.program("initdb"), "-D", self.data, "-U", "postgres", "-A", auth, "-N",
+                       *options]).expect(0)
+        self.configure(port=self.port, unix_socket_directories="'/tmp'", fsync="off")
+        return self
+
+    def configure(self, **settings):
+        """Adds lines to postgresql.conf; values are written as they are."""
+        with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
+            conf.writelines(f"{name} = {value}\n" for name, value in settings.items())
+        return self
+
+    def _pg_ctl(self, *args):
+        return self.host.run([self.binaries.program("pg_ctl"), "-D", self.data, "-w", *args]).expect(0)
+
+    def start(self):
+        self._pg_ctl("-l", self.data.parent / f"{self.data.name}.log", "start")
+        return self
+
+    def stop(self, mode="fast"):
+        self._pg_ctl("-m", mode, "stop")
+        return self
+
+    def restart(self):
+        return self.stop().start()
+
+    def reload(self):
+        self._pg_ctl("reload")
+        return self
+
+    @property
+    def running(self):
+        return (self.data / "postmaster.pid").exists()
+
+    def psql(self, sql, **options):
+        return self.host.psql(sql, data=self.data, **options)
+
+    def damage_page(self, table, *, database="postgres", block=0):
+        """Flips a byte of a page on disk, behind the server's back, in an area that only the checksum covers."""
+        self.psql("CHECKPOINT", database=database)
+        path = self.data / self.psql(f"SELECT pg_relation_filepath('{table}')", database=database)
+        with open(path, "r+b") as relation:
+            relation.seek(block * _PAGE + _PAGE - 40)
+            byte = relation.read(1)[0]
+            relation.seek(-1, 1)
+            relation.write(bytes([byte ^ 0xFF]))
+        return path
+
+
+def wait_for_replay(primary, standby, deadline_seconds=60):
+    """Waits until the standby has replayed all that the primary has written by now. Both are anything with psql()."""
+    lsn = primary.psql("SELECT pg_current_wal_insert_lsn()")
+    # The insert position can stand past a page header that has no record behind it yet, so a commit makes it real.
+    primary.psql("SELECT pg_switch_wal()")
+    wait_until(lambda: standby.psql(f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'::pg_lsn") == "t", deadline_seconds,
+               f"replay of {lsn}; the standby is at {standby.psql('SELECT pg_last_wal_replay_lsn()')}")
