@@ -1,0 +1,35 @@
+// Who runs a command that touches a data directory. Its owner does. Root becomes the owner in a child
+// process, for good; the root process that stays only waits, passes signals on, and calls the service manager
+// when the child asks and its own check agrees. Anyone else is refused.
+//
+// Threading: called once, from a process with one thread. Ownership: the RootHelper is the child's for the
+// time of the call. Invariant: code in `body` never has root's rights. The child has no way back. Fails:
+// kPermission for the wrong user, or a data directory of root; kPrecondition when root has no user to become;
+// kIo when no process can be made.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "env/file_system.h"
+#include "pg/server/root_helper.h"
+
+namespace standfast::cli {
+
+enum class DataDirectory { kMustExist, kMayBeMissing };
+
+struct OwnerRule {
+  std::string data_directory;  ///< "" when the command has none (a demo in a temporary folder)
+  DataDirectory existence = DataDirectory::kMustExist;
+  /// Whom root becomes where the directory does not tell: missing, empty, or none. Absent: the owner of the
+  /// nearest folder above it that is not root's, else "postgres".
+  std::optional<std::string> user = {};
+};
+
+/// Runs `body` as the owner and gives its exit code. `body` gets null where there is no root to ask.
+base::Result<int> run_as_owner(env::FileSystem& files, const OwnerRule& rule,
+                               const std::function<int(server::RootHelper*)>& body);
+
+}  // namespace standfast::cli
