@@ -62,9 +62,7 @@ class Cluster:
 
 
 def wait_for_replay(primary, standby, deadline_seconds=60):
-    """Waits until the standby has replayed all that the primary has written by now. Both are anything with psql()."""
-    lsn = primary.psql("SELECT pg_current_wal_insert_lsn()")
-    # The insert position can stand past a page header that has no record behind it yet, so a commit makes it real.
-    primary.psql("SELECT pg_switch_wal()")
+    """Waits until the standby has replayed all that the primary has committed by now. Both are anything with psql()."""
+    lsn = primary.psql("SELECT pg_current_wal_lsn()")
     wait_until(lambda: standby.psql(f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'::pg_lsn") == "t", deadline_seconds,
-               f"replay of {lsn}; the standby is at {standby.psql('SELECT pg_last_wal_replay_lsn()')}")
+               f"replay of {lsn}")

@@ -1,0 +1,57 @@
+"""The administrator's steps as the tests do them, and what they look at in the database itself, not in what
+Standfast says of it."""
+
+from harness.waiting import wait_until
+
+SLOT = "pgstandby1"
+
+
+def pg_bin(binaries):
+    return ["--pg-bin", binaries] if binaries else []
+
+
+def set_up_primary(host, standby, *options, binaries=None, user="postgres", env=None):
+    """`primary setup --init` on a host, for one standby; the server runs afterwards."""
+    return host.standfast("primary", "setup", "-D", host.data, "--init", "--standby", standby.address, "--restart",
+                          *pg_bin(binaries), *options, user=user, env=env, timeout=120).expect(0)
+
+
+def token_of(primary):
+    """The token's file where the primary's setup put it."""
+    system_identifier = primary.psql("SELECT system_identifier FROM pg_control_system()")
+    return primary.secrets / system_identifier / f"{SLOT}.token"
+
+
+def carry_token(primary, standby):
+    """Takes the token to the standby as an administrator does, in a file that only its user can read."""
+    return standby.write("token", token_of(primary).read_text())
+
+
+def join(standby, token_file, *options, binaries=None, user="postgres", env=None):
+    return standby.standfast("join", "-D", standby.data, "--token-file", token_file, *pg_bin(binaries), *options,
+                             user=user, env=env, timeout=180)
+
+
+def wait_for_active_slot(primary, slot=SLOT):
+    wait_until(lambda: primary.psql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == "t", 30,
+               f"the slot {slot} in use")
+
+
+def assert_replicates(primary, standby):
+    """The seed's 2.2, 3.1 and 3.2, read by SQL on both sides."""
+    assert primary.psql("SELECT pg_is_in_recovery()") == "f"
+    assert standby.psql("SELECT pg_is_in_recovery()") == "t"
+    identifiers = {host.psql("SELECT system_identifier FROM pg_control_system()") for host in (primary, standby)}
+    assert len(identifiers) == 1
+    assert standby.rows("SELECT status, slot_name, sender_host, sender_port FROM pg_stat_wal_receiver") == [
+        {"status": "streaming", "slot_name": SLOT, "sender_host": primary.address, "sender_port": "5432"}]
+    assert primary.rows("SELECT usename, state, client_addr, sync_state FROM pg_stat_replication") == [
+        {"usename": "replicator", "state": "streaming", "client_addr": standby.address, "sync_state": "async"}]
+    assert primary.rows("SELECT slot_name, slot_type, active FROM pg_replication_slots") == [
+        {"slot_name": SLOT, "slot_type": "physical", "active": "t"}]
+
+
+def assert_nothing_lies_around(host):
+    """Nothing but the data directory where the cluster is, and no leftovers of a clone."""
+    names = sorted(path.name for path in host.cluster_folder.iterdir() if not path.name.endswith(".log"))
+    assert names == [host.data.name], names
