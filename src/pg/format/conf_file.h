@@ -48,16 +48,20 @@ class ConfFile {
 
  private:
   struct Line {
-    std::string text;  ///< with its line end, if it has one
-    std::optional<std::size_t> entry;
+    std::string text;                ///< with its line end, if it has one
+    std::optional<ConfEntry> entry;  ///< none for comments and blank lines
+    std::size_t value_begin = 0;     ///< where the value stands in the text, quotes and all
+    std::size_t value_size = 0;
   };
-  void renumber();
+  static base::Result<Line> parse_line(std::string_view text, std::size_t line_number);
+  void append(std::string_view name, std::string_view value);
+  void rebuild_entries();
 
   std::vector<Line> lines_;
   std::vector<ConfEntry> entries_;
 };
 
-/// Letters, digits, underscores, at most one dot as in "plpgsql.extra_errors".
+/// Letters, digits, underscores, at most one dot as in "plpgsql.extra_errors"; not one of the include words.
 bool is_setting_name(std::string_view name);
 /// In single quotes, with quotes and backslashes doubled and line ends as \n and \r; reads back as `value`.
 std::string quote_conf_value(std::string_view value);

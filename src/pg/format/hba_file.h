@@ -40,8 +40,9 @@ struct HbaToken {
 };
 
 struct HbaRule {
-  std::size_t line_number = 0;  ///< of its first line
-  std::size_t begin = 0;        ///< offset of its first line in the file
+  std::size_t line_number = 0;    ///< of its first line
+  std::size_t begin = 0;          ///< offset of its first line in the file
+  std::size_t comment_begin = 0;  ///< offset of the comment lines right above it, else the same as `begin`
   HbaRuleType type = HbaRuleType::kHost;
   std::vector<HbaToken> databases;
   std::vector<HbaToken> users;

@@ -40,7 +40,8 @@ base::Result<PassfileEntry> parse_passfile_line(std::string_view line);
 base::Result<base::Secret> render_passfile_line(const PassfileEntry& entry);
 /// All entries; comments, blank lines and lines that libpq would pass over are left out.
 std::vector<PassfileEntry> parse_passfile(std::string_view text);
-/// The password libpq would find. An empty one counts as none found there and ends the search, as in libpq.
+/// The password libpq would find: that of the first entry that fits. An empty one there ends the search with
+/// none.
 std::optional<base::Secret> find_password(const std::vector<PassfileEntry>& entries, const PassfileKey& key);
 
 }  // namespace standfast::pg
