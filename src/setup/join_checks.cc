@@ -1,0 +1,198 @@
+#include "setup/join_checks.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+
+#include "base/time.h"
+#include "env/network.h"
+
+namespace standfast::setup {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+template <typename T>
+std::optional<T> to_number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+/// "PostgreSQL 15.18 (Debian ...) on x86_64-pc-linux-gnu, compiled by ..." gives "x86_64".
+std::string machine_of(std::string_view version_text) {
+  const std::size_t on = version_text.find(" on ");
+  if (on == std::string_view::npos) return "";
+  const std::string_view rest = version_text.substr(on + 4);
+  return std::string(rest.substr(0, rest.find_first_of("-, ")));
+}
+
+Result<std::uint64_t> number_value(client::Connection& connection, const std::string& sql,
+                                   const env::Wait& wait) {
+  const std::string text = TRY(connection.query_value(sql, wait));
+  const auto number = to_number<std::uint64_t>(text);
+  if (!number)
+    return Error(ErrorCode::kProtocol,
+                 "the primary answered with \"" + text + "\" where a number was expected");
+  return *number;
+}
+
+Result<void> read_settings(client::Connection& monitor, PrimaryFacts& facts, const env::Wait& wait) {
+  const auto rows = TRY(monitor.query(
+      "SELECT name, setting, coalesce(sourcefile, '') AS sourcefile FROM pg_settings WHERE name IN ('port', "
+      "'max_connections', "
+      "'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction')",
+      wait));
+  for (int row = 0; row < rows.count(); ++row) {
+    const std::string name(rows.text(row, 0));
+    const auto value = to_number<std::int64_t>(rows.text(row, 1));
+    if (!value) continue;
+    if (name == "port") {
+      facts.configured_port = static_cast<std::uint16_t>(*value);
+      facts.port_is_by_alter_system = rows.text(row, 2).ends_with("/postgresql.auto.conf");
+    } else {
+      facts.settings[name] = *value;
+    }
+  }
+  return base::ok();
+}
+
+}  // namespace
+
+Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::string& slot,
+                                     const env::Wait& wait) {
+  PrimaryFacts facts;
+  facts.version = monitor.server_version();
+  const auto system_id = pg::SystemId::parse(
+      TRY(monitor.query_value("SELECT system_identifier FROM pg_control_system()", wait)));
+  if (!system_id) return Error(ErrorCode::kProtocol, "the primary's system identifier is not a number");
+  facts.system_id = *system_id;
+  facts.in_recovery = TRY(monitor.query_value("SELECT pg_is_in_recovery()", wait)) == "t";
+  facts.machine = machine_of(TRY(monitor.query_value("SELECT version()", wait)));
+  TRY(read_settings(monitor, facts, wait));
+  facts.preload_libraries = split_preload_libraries(
+      TRY(monitor.query_value("SELECT current_setting('shared_preload_libraries')", wait)));
+  const auto spaces =
+      TRY(monitor.query("SELECT oid, pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname NOT IN "
+                        "('pg_default', 'pg_global') ORDER BY oid",
+                        wait));
+  for (int row = 0; row < spaces.count(); ++row) {
+    facts.tablespaces.push_back({std::string(spaces.text(row, 0)), std::string(spaces.text(row, 1))});
+  }
+  facts.data_bytes =
+      TRY(number_value(monitor, "SELECT sum(pg_database_size(oid))::bigint FROM pg_database", wait));
+  const std::optional<std::string> parameters[] = {slot};
+  const auto slots =
+      TRY(monitor.query("SELECT active FROM pg_replication_slots WHERE slot_name = $1", parameters, wait));
+  facts.slot_exists = slots.count() > 0;
+  facts.slot_is_active = facts.slot_exists && slots.text(0, 0) == "t";
+  return facts;
+}
+
+Result<HostFacts> look_at_host(env::FileSystem& files, const server::Installation& installation,
+                               const PrimaryFacts& primary, const HostQuestion& question) {
+  HostFacts facts;
+  facts.version = installation.version;
+  utsname system{};
+  if (uname(&system) == 0) facts.machine = system.machine;
+  for (const std::string& library : primary.preload_libraries) {
+    std::string path = library;
+    constexpr std::string_view kLibdir = "$libdir/";
+    if (path.starts_with(kLibdir)) path = path.substr(kLibdir.size());
+    if (!path.starts_with('/')) path = installation.library_directory + "/" + path;
+    const bool there = TRY(files.inspect_following(path)).has_value() ||
+                       TRY(files.inspect_following(path + ".so")).has_value();
+    if (!there) facts.missing_libraries.push_back(library);
+  }
+  for (const Tablespace& space : primary.tablespaces) {
+    std::string location = space.location;
+    for (const auto& [from, to] : question.tablespace_mappings) {
+      if (from == space.location) location = to;
+    }
+    if (!TRY(files.inspect_following(location))) continue;
+    const auto empty = env::is_empty_directory(files, location);
+    if (!empty || !*empty) facts.occupied_tablespaces.push_back(location);
+  }
+  facts.disk_of = env::parent_of(question.target);
+  while (facts.disk_of != "/" && !TRY(files.inspect_following(facts.disk_of)))
+    facts.disk_of = env::parent_of(facts.disk_of);
+  facts.available_bytes = TRY(files.space(facts.disk_of)).available_bytes;
+  if (!question.port_is_this_clusters && !env::is_port_free(question.port)) facts.taken_port = question.port;
+  return facts;
+}
+
+std::vector<Error> what_does_not_fit(const PrimaryFacts& primary, const HostFacts& host,
+                                     pg::SystemId expected, const std::string& slot) {
+  std::vector<Error> found;
+  const auto add = [&found](ErrorCode code, std::string message, std::string hint) {
+    found.emplace_back(code, std::move(message), std::move(hint));
+  };
+  if (primary.system_id != expected) {
+    add(ErrorCode::kPrecondition,
+        fmt::format("the server at that address is not the one the token was made on: its system identifier "
+                    "is {}, the token's is {}",
+                    primary.system_id.to_string(), expected.to_string()),
+        "Run \"standfast primary setup\" on the primary again and use the token it gives.");
+  }
+  if (primary.in_recovery) {
+    add(ErrorCode::kPrecondition, "the server at that address is itself a standby",
+        "Run \"standfast primary setup\" on the server that is the primary now, and join with its token.");
+  }
+  if (primary.version.major() != host.version.major()) {
+    add(ErrorCode::kVersion,
+        fmt::format("the primary runs PostgreSQL {}, the programs on this host are of {}",
+                    primary.version.to_string(), host.version.to_string()),
+        fmt::format("A standby needs the primary's major version: install PostgreSQL {}, or name its "
+                    "programs with --pg-bin.",
+                    primary.version.major()));
+  }
+  if (!primary.machine.empty() && !host.machine.empty() && primary.machine != host.machine) {
+    add(ErrorCode::kVersion,
+        fmt::format("the primary runs on {}, this host is {}", primary.machine, host.machine),
+        "Streaming replication needs the same architecture on both sides.");
+  }
+  for (const TooLow& low : settings_below_primary(host.settings, primary.settings)) {
+    add(ErrorCode::kPrecondition,
+        fmt::format("{} is {} on this host but {} on the primary", low.name, low.standby, low.primary),
+        fmt::format(
+            "Set {} = {} or higher in this host's configuration: a standby must not be below its primary.",
+            low.name, low.primary));
+  }
+  for (const std::string& library : host.missing_libraries) {
+    add(ErrorCode::kPrecondition,
+        fmt::format("the primary preloads the library \"{}\", which this host does not have", library),
+        "Install the package of that extension here; without it the standby does not start.");
+  }
+  for (const std::string& location : host.occupied_tablespaces) {
+    add(ErrorCode::kTargetRefused,
+        fmt::format("the folder \"{}\" of a tablespace is not empty on this host", location),
+        fmt::format("Empty it yourself, or put the tablespace elsewhere with -T {}=/other/folder.",
+                    location));
+  }
+  if (primary.data_bytes > host.available_bytes) {
+    add(ErrorCode::kDiskFull,
+        fmt::format("the copy needs about {}, and the disk of \"{}\" has {} free",
+                    base::format_bytes(primary.data_bytes), host.disk_of,
+                    base::format_bytes(host.available_bytes)),
+        "Free some room, or choose a data directory on a larger disk.");
+  }
+  if (host.taken_port) {
+    add(ErrorCode::kInUse, fmt::format("port {} is taken on this host", *host.taken_port),
+        "Stop the server that listens there, or give the standby another port with --port.");
+  }
+  if (!primary.slot_exists) {
+    add(ErrorCode::kSlot, fmt::format("the primary has no replication slot \"{}\"", slot),
+        "Run \"standfast primary setup\" on the primary again: it makes the slot anew.");
+  } else if (primary.slot_is_active) {
+    add(ErrorCode::kSlot, fmt::format("the replication slot \"{}\" is in use by another standby", slot),
+        "Each standby needs its own: run \"standfast primary setup --standby ADDRESS\" for this host and use "
+        "the token it gives.");
+  }
+  return found;
+}
+
+}  // namespace standfast::setup

@@ -1,0 +1,73 @@
+// What would fail after the copy, found before it: the facts of the primary (asked as the monitor role) and
+// of this host, and the list of what does not fit.
+//
+// Threading: one thread. The comparison is pure; look_at_primary() and look_at_host() only read.
+// Follows: access/transam/xlogrecovery.c CheckRequiredParameterValues(), utils/init/miscinit.c
+// ValidatePgVersion().
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "env/file_system.h"
+#include "env/stop_event.h"
+#include "pg/client/connection.h"
+#include "pg/server/installation.h"
+#include "setup/join_settings.h"
+
+namespace standfast::setup {
+
+struct Tablespace {
+  std::string oid;
+  std::string location;  ///< on the primary
+};
+
+struct PrimaryFacts {
+  pg::Version version;
+  pg::SystemId system_id;
+  bool in_recovery = false;
+  std::string machine;  ///< "x86_64", of the build
+  SettingValues settings;
+  std::vector<std::string> preload_libraries;
+  std::vector<Tablespace> tablespaces;  ///< without pg_default and pg_global
+  std::uint64_t data_bytes = 0;         ///< of all databases
+  std::uint16_t configured_port = 5432;
+  bool port_is_by_alter_system = false;  ///< then join leaves it with the primary
+  bool slot_exists = false;
+  bool slot_is_active = false;
+};
+
+base::Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::string& slot,
+                                           const env::Wait& wait);
+
+struct HostFacts {
+  pg::Version version;
+  std::string machine;
+  std::vector<std::string> missing_libraries;
+  /// Of the copied tablespaces' folders, after mapping: those that hold something already.
+  std::vector<std::string> occupied_tablespaces;
+  std::uint64_t available_bytes = 0;
+  std::string disk_of;  ///< the folder whose disk was asked
+  std::optional<std::uint16_t> taken_port;
+  /// Of a configuration that stays on this host (Debian's), if there is one.
+  SettingValues settings;
+};
+
+struct HostQuestion {
+  std::string target;
+  std::vector<std::pair<std::string, std::string>> tablespace_mappings;  ///< from, to
+  std::uint16_t port = 5432;
+  bool port_is_this_clusters = false;  ///< a server of the target itself holds it and will be stopped
+};
+
+base::Result<HostFacts> look_at_host(env::FileSystem& files, const server::Installation& installation,
+                                     const PrimaryFacts& primary, const HostQuestion& question);
+
+/// Everything that stands in the way, each with its hint; empty when the copy may begin.
+std::vector<base::Error> what_does_not_fit(const PrimaryFacts& primary, const HostFacts& host,
+                                           pg::SystemId expected, const std::string& slot);
+
+}  // namespace standfast::setup
