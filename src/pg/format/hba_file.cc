@@ -371,20 +371,21 @@ Result<HbaFile> parse_hba(std::string_view text, HbaDialect dialect) {
   }
   HbaFile file;
   LineReader lines(text, dialect);
-  std::optional<std::size_t> comment_begin;
+  constexpr std::size_t kNoComment = std::string_view::npos;
+  std::size_t comment_begin = kNoComment;
   while (const auto line = lines.next()) {
     if (line->text.find('\0') != std::string::npos) return bad_line(line->number, "a zero byte");
     const std::vector<Field> fields = FieldReader(line->text).all();
     if (fields.empty()) {
       const bool is_comment = line->text.find('#') != std::string::npos;
-      if (!is_comment) comment_begin.reset();
-      if (is_comment && !comment_begin) comment_begin = line->begin;
+      if (!is_comment) comment_begin = kNoComment;
+      if (is_comment && comment_begin == kNoComment) comment_begin = line->begin;
       continue;
     }
     HbaRule rule = TRY(parse_rule(fields, line->number));
     rule.begin = line->begin;
-    rule.comment_begin = comment_begin.value_or(line->begin);
-    comment_begin.reset();
+    rule.comment_begin = comment_begin == kNoComment ? line->begin : comment_begin;
+    comment_begin = kNoComment;
     file.rules.push_back(std::move(rule));
   }
   return file;
