@@ -1,0 +1,20 @@
+// The factories of all subcommands. The table in main.cc gives each its name and its place in the help.
+#pragma once
+
+#include <memory>
+
+#include "cli/command.h"
+
+namespace standfast::cli {
+
+std::unique_ptr<Command> make_demo_command();
+std::unique_ptr<Command> make_join_command();
+std::unique_ptr<Command> make_primary_setup_command();
+std::unique_ptr<Command> make_standby_clone_command();
+std::unique_ptr<Command> make_standby_promote_command();
+std::unique_ptr<Command> make_standby_start_command();
+std::unique_ptr<Command> make_standby_stop_command();
+std::unique_ptr<Command> make_status_command();
+std::unique_ptr<Command> make_verify_command();
+
+}  // namespace standfast::cli
