@@ -1,0 +1,38 @@
+// Names that both sides of a pair, and every later run, must agree on.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace standfast::setup {
+
+inline constexpr std::string_view kDefaultReplicationRole = "replicator";
+inline constexpr std::string_view kMonitorRole = "standfast_monitor";
+inline constexpr std::string_view kMonitorDatabase = "standfast";
+inline constexpr std::string_view kMarkerTable = "standfast_marker";
+/// Slots are pgstandby1, pgstandby2 ..., as PostgreSQL's handbooks name them.
+inline constexpr std::string_view kDefaultSlotPrefix = "pgstandby";
+
+/// What CREATE TABLE takes, for whoever finds the table missing.
+inline constexpr std::string_view kMarkerTableSql =
+    "CREATE TABLE IF NOT EXISTS public.standfast_marker ("
+    "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, token text NOT NULL, "
+    "written_at timestamptz NOT NULL DEFAULT now())";
+
+// Files of the secret store (pg/client/secret_store.h).
+inline constexpr std::string_view kPrimaryPassfile = "primary.pgpass";
+/// Passwords on their way: written before the roles get them, renamed to the one above after.
+inline constexpr std::string_view kNextPrimaryPassfile = "primary.pgpass.next";
+/// The certificate this server shows, as the logins that setup tries verify it.
+inline constexpr std::string_view kPrimaryCertificate = "primary.crt";
+inline std::string token_file_name(std::string_view slot) {
+  return std::string(slot) + ".token";
+}
+inline std::string standby_passfile_name(std::string_view slot) {
+  return std::string(slot) + ".pgpass";
+}
+inline std::string standby_certificate_name(std::string_view slot) {
+  return std::string(slot) + ".crt";
+}
+
+}  // namespace standfast::setup

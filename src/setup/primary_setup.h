@@ -1,0 +1,95 @@
+// `standfast primary setup`: makes a server a primary that the named standbys may copy and follow. Looks
+// first, plans, then changes only what differs, so that a second run changes nothing, and a run after a
+// killed one finishes its work.
+//
+//   look    primary_facts.h   settings, roles, slots, pg_hba.conf, disk, as one value
+//   plan    primary_plan.h    facts and wishes in, changes with their reasons out; no I/O
+//   apply   settings_change.h, roles.h, hba_change.h
+//
+// Threading: one thread. A second run on the same cluster at the same time is refused (an advisory lock).
+// Secrets: passwords are made here or given, kept in the secret store, and never part of an error, a report
+// or the plan.
+// Fails with: kVersion, kPrecondition, kPermission, kUsage, kSlot, kInUse, kCertificate, kServerControl and
+// whatever a connection or a disk fails with. What was found unfit before the first change leaves all as it
+// was; pg_hba.conf is put back whole when it, or a login by it, fails.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "pg/format/lsn.h"
+#include "setup/environment.h"
+#include "setup/names.h"
+
+namespace standfast::setup {
+
+/// The cluster to make if there is none: page checksums, local peer, host scram-sha-256, TLS on.
+struct NewClusterOptions {
+  std::uint16_t port = 5432;
+  std::optional<std::string> socket_directory = {};  ///< PostgreSQL's own default if not said
+};
+
+enum class RestartLeave : std::uint8_t { kAsk, kGiven };
+enum class PasswordRotation : std::uint8_t { kNo, kYes };
+enum class TokenWish : std::uint8_t { kToken, kManual };
+enum class RunMode : std::uint8_t { kApply, kDryRun };
+
+struct PrimarySetupOptions {
+  std::string data_directory;
+  /// As the user wrote them. None: the standbys of earlier runs.
+  std::vector<std::string> standbys = {};
+  std::optional<std::string> slot = {};  ///< for a single standby
+  std::optional<std::string> replication_role =
+      {};  ///< else that of earlier runs, else kDefaultReplicationRole
+  std::optional<base::Secret> replication_password = {};
+  PasswordRotation rotation = PasswordRotation::kNo;
+  std::optional<std::string> advertised_host = {};  ///< else this host's address towards the standby
+  std::string listen_addresses = "*";               ///< used only where the present value does not do
+  RestartLeave restart = RestartLeave::kAsk;
+  TokenWish token = TokenWish::kToken;
+  RunMode mode = RunMode::kApply;
+  std::optional<NewClusterOptions> init = {};
+  std::optional<std::string> bin_directory = {};
+  std::optional<std::string> superuser = {};  ///< else the name of the operating system user
+  std::string maintenance_database = "postgres";
+};
+
+/// One change, done or planned, for a person to read.
+struct PlannedChange {
+  std::string step;    ///< the seed's number: "1.1"
+  std::string what;    ///< "listen_addresses: 'localhost' -> '*'"
+  std::string reason;  ///< "10.20.20.2 connects to 10.20.20.1"
+  bool operator==(const PlannedChange&) const = default;
+};
+
+struct PrimaryMember {
+  std::string slot;
+  std::string address_cidr;
+  std::string host;  ///< what the standby connects to
+  /// None in a dry run, while a restart is pending, and with TokenWish::kManual.
+  std::optional<base::Secret> token = {};
+  std::optional<std::string> token_path = {};
+  /// With TokenWish::kManual: what to do on the standby by hand, a line each.
+  std::vector<std::string> manual = {};
+};
+
+enum class PrimaryVerdict : std::uint8_t { kPlanned, kUnchanged, kChanged, kPendingRestart };
+
+struct PrimarySetupOutcome {
+  PrimaryVerdict verdict = PrimaryVerdict::kUnchanged;
+  pg::SystemId system_id;
+  std::uint16_t port = 0;
+  std::vector<PlannedChange> changes;
+  std::vector<std::string> pending_restart;  ///< settings that wait for a restart that was not allowed
+  std::string restart_command;               ///< how an administrator restarts this cluster
+  std::vector<PrimaryMember> members;        ///< the standbys that were named, or all
+};
+
+base::Result<PrimarySetupOutcome> run_primary_setup(const PrimarySetupOptions& options,
+                                                    const SetupEnvironment& environment);
+
+}  // namespace standfast::setup
