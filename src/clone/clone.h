@@ -1,0 +1,131 @@
+// A copy of a running server's data directory, made over the replication protocol and put in place whole.
+//
+//   fetch_clone()   connects twice, checks, receives BASE_BACKUP and, at the same time, the WAL; writes and
+//                   fsyncs into a staging folder beside the target; checks every byte against the manifest.
+//   put_in_place()  renames: the old directory aside, the staging to the target; puts the old one back if
+//   that
+//                   fails.
+//
+// In between the caller may edit files in the staging folder (settings that belong to the primary).
+//
+// Threading: call from one thread; inside there are a writer, the WAL receiver and a few that fsync, all
+// joined when fetch_clone() returns. Memory: bounded by the named limits of message_queue.h, and what the
+// list of files takes.
+// Ownership: a StagedClone owns its staging folder and the slot it created. Destroyed before put_in_place()
+// it removes both (unless asked to keep them); after, it does nothing.
+// Fails with: kConnect, kAuthentication, kVersion, kTimeout, kCancelled, kTargetRefused, kInUse, kDiskFull,
+// kSlot, kDamaged, kProtocol, kPrecondition, kPermission, kIo. After any of them the target is as it was.
+// Mirrors bin/pg_basebackup/pg_basebackup.c, whose flags the options follow.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/reporter.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "env/file_system.h"
+#include "env/stop_event.h"
+#include "pg/client/connection.h"
+#include "pg/format/lsn.h"
+#include "pg/format/versions.h"
+
+namespace standfast::clone {
+
+enum class WalMethod : std::uint8_t { kNone, kFetch, kStream };
+enum class Checkpoint : std::uint8_t { kFast, kSpread };
+enum class SlotUse : std::uint8_t {
+  kTemporary,  ///< one that lasts as long as the copy; with a named slot, that one is moved only at the end
+  kCreate,     ///< the named slot is created, and dropped again if anything fails
+  kNone,       ///< nothing holds the WAL back
+};
+
+struct TablespaceMapping {
+  std::string from;
+  std::string to;
+};
+
+struct CloneOptions {
+  client::ConnectOptions connect;
+  std::string target;
+  WalMethod wal = WalMethod::kStream;
+  std::optional<std::string> slot = {};
+  SlotUse slot_use = SlotUse::kTemporary;
+  Checkpoint checkpoint = Checkpoint::kSpread;
+  std::vector<TablespaceMapping> tablespace_mappings = {};
+  std::string label = "standfast base backup";
+  std::optional<std::string> wal_directory = {};
+  std::optional<std::uint64_t> max_rate_bytes_per_second = {};
+  bool write_recovery_settings = false;              ///< -R
+  std::optional<std::string> application_name = {};  ///< of the standby, for -R
+  bool replace = false;
+  bool keep_staging = false;     ///< --no-clean
+  bool sync = true;              ///< -N turns it off
+  bool verify_checksums = true;  ///< -k turns it off
+  std::optional<pg::SystemId> expected_system_id = {};
+  /// Stops the server that runs in the target; without it a running server is refused. Called once, after
+  /// every check that can be made before.
+  std::function<base::Result<void>()> stop_server = {};
+};
+
+struct CloneFacts {
+  pg::SystemId system_id;
+  pg::Version server_version;
+  pg::TimelineId timeline;
+  pg::Lsn start_lsn;
+  pg::Lsn stop_lsn;
+  std::uint64_t bytes = 0;  ///< of all files but the streamed WAL
+  std::uint64_t wal_bytes = 0;
+  std::uint64_t files = 0;
+  std::uint64_t tablespaces = 0;
+  bool manifest_checked = false;  ///< a server without manifests gives none
+  base::Clock::duration elapsed{};
+  std::optional<std::string> moved_aside_to = {};
+  std::optional<std::string> slot = {};
+  bool slot_was_created = false;
+};
+
+/// What a clone would do, found out without a BASE_BACKUP (--dry-run).
+struct ClonePlan {
+  pg::SystemId system_id;
+  pg::Version server_version;
+  pg::TimelineId timeline;
+  pg::Lsn wal_position;
+  std::string target;
+  std::string staging;
+  std::optional<std::string> moves_aside_to = {};
+  bool stops_server = false;
+};
+
+struct CloneEnvironment {
+  env::FileSystem& files;
+  const env::StopEvent& stop;
+  base::Reporter& reporter;
+};
+
+class StagedClone {
+ public:
+  ~StagedClone();
+  StagedClone(StagedClone&&) noexcept;
+  StagedClone& operator=(StagedClone&&) noexcept;
+
+  const std::string& staging_path() const;
+  const CloneFacts& facts() const;
+  base::Result<CloneFacts> put_in_place();
+
+ private:
+  friend class Fetch;
+  struct State;
+  explicit StagedClone(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// Connects and checks, changes nothing here or there.
+base::Result<ClonePlan> plan_clone(const CloneOptions& options, const CloneEnvironment& environment);
+base::Result<StagedClone> fetch_clone(const CloneOptions& options, const CloneEnvironment& environment);
+
+}  // namespace standfast::clone
