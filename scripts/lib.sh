@@ -8,15 +8,14 @@ die() { # die MESSAGE HINT
   exit 1
 }
 
-# sudo, where the caller is not root and has it.
+require_root() { # require_root WHAT-FOR
+  [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+    die "$1 needs root" "Run it as root, or install sudo and let your user use it."
+}
+
+# sudo, where the caller is not root.
 as_root() {
-  if [ "$(id -u)" -eq 0 ]; then
-    "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
-  else
-    die "this needs root: $*" "Run it as root, or install sudo and let your user use it."
-  fi
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # Configures once and builds the named targets of one CMake preset, with as many jobs as there are cores.
