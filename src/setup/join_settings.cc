@@ -14,23 +14,13 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-constexpr std::array<std::string_view, 17> kOfThePrimary = {"listen_addresses",
-                                                            "port",
-                                                            "unix_socket_directories",
-                                                            "unix_socket_group",
-                                                            "unix_socket_permissions",
-                                                            "external_pid_file",
-                                                            "cluster_name",
-                                                            "bonjour_name",
-                                                            "archive_mode",
-                                                            "archive_command",
-                                                            "archive_library",
-                                                            "primary_conninfo",
-                                                            "primary_slot_name",
-                                                            "recovery_end_command",
-                                                            "recovery_min_apply_delay",
-                                                            "synchronous_standby_names",
-                                                            "synchronized_standby_slots"};
+constexpr auto kOfThePrimary = std::to_array<std::string_view>(
+    {"listen_addresses", "port", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions",
+     "external_pid_file", "cluster_name", "bonjour_name", "archive_mode", "archive_command",
+     "archive_library",
+
+     "recovery_end_command", "recovery_min_apply_delay", "synchronous_standby_names",
+     "synchronized_standby_slots"});
 
 std::vector<std::string> split_list(std::string_view value) {
   std::vector<std::string> parts;

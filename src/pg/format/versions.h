@@ -49,7 +49,8 @@ class Version {
   constexpr bool has_invalidation_reason() const { return major() >= 17; }
   constexpr bool low_standby_settings_pause_replay() const {
     return major() >= 14;
-  }  // before: it does not start
+  }                                                                           // before: it does not start
+  constexpr bool libpq_has_channel_binding() const { return major() >= 13; }  // the standby's own libpq
   constexpr bool create_database_can_log() const { return major() >= 15; }
 
   static constexpr int kOldestMajor = 12;

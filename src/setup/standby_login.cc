@@ -1,0 +1,80 @@
+#include "setup/standby_login.h"
+
+#include <fmt/format.h>
+
+#include "pg/client/server_certificate.h"
+#include "pg/format/passfile.h"
+#include "setup/names.h"
+
+namespace standfast::setup {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr base::Seconds kConnectTimeout{30};
+
+Result<base::Secret> render_passfile(const pg::Token& token) {
+  const std::string port = std::to_string(token.port);
+  std::string text;
+  for (const auto& [user, password] : {std::pair(token.replication_user, token.replication_password),
+                                       std::pair(token.monitor_user, token.monitor_password)}) {
+    const auto line = TRY(pg::render_passfile_line({token.host, port, std::nullopt, user, password}));
+    text += line.reveal() + "\n";
+  }
+  return base::Secret(std::move(text));
+}
+
+Result<std::string> fetch_pinned_certificate(const pg::Token& token, const SetupEnvironment& environment) {
+  auto certificate = TRY(
+      client::fetch_server_certificate(token.host, token.port, environment.wait_at_most(kConnectTimeout)));
+  if (certificate.sha256_hex != *token.certificate_sha256) {
+    return Error(
+        ErrorCode::kCertificate,
+        fmt::format("the server at {} port {} shows another certificate than the one the token names",
+                    token.host, token.port),
+        "If the primary's certificate was renewed, run \"standfast primary setup\" there again and use the "
+        "new token; "
+        "if not, someone may be in between. Nothing was sent.");
+  }
+  return std::move(certificate.pem);
+}
+
+client::ConnectOptions login(const StandbyLogin& files, const pg::Token& token, const std::string& user,
+                             bool channel_binding) {
+  client::ConnectOptions options;
+  options.set("host", token.host).set("port", std::to_string(token.port)).set("user", user);
+  options.set("passfile", files.passfile);
+  if (files.certificate_file) {
+    options.set("sslmode", "verify-ca").set("sslrootcert", *files.certificate_file);
+    if (channel_binding) options.set("channel_binding", "require");
+  }
+  return options;
+}
+
+}  // namespace
+
+client::ConnectOptions StandbyLogin::replication(const pg::Token& token, bool with_channel_binding) const {
+  return login(*this, token, token.replication_user, with_channel_binding);
+}
+
+client::ConnectOptions StandbyLogin::monitor(const pg::Token& token) const {
+  return login(*this, token, token.monitor_user, true).set("dbname", token.monitor_database);
+}
+
+Result<StandbyLogin> prepare_standby_login(const pg::Token& token, const client::SecretStore& store,
+                                           const SetupEnvironment& environment) {
+  std::optional<std::string> certificate;
+  if (token.certificate_sha256) certificate = TRY(fetch_pinned_certificate(token, environment));
+  StandbyLogin login;
+  if (certificate) {
+    TRY(store.write(token.system_id, standby_certificate_name(token.slot), base::Secret(*certificate)));
+    login.certificate_file = store.path_of(token.system_id, standby_certificate_name(token.slot));
+  }
+  TRY(store.write(token.system_id, standby_passfile_name(token.slot), TRY(render_passfile(token))));
+  login.passfile = store.path_of(token.system_id, standby_passfile_name(token.slot));
+  return login;
+}
+
+}  // namespace standfast::setup

@@ -1,0 +1,34 @@
+// How a standby logs in at its primary: the certificate is compared with the token's fingerprint before
+// anything else is said, kept as the one that connections verify, and the passwords go into a passfile of the
+// store.
+//
+// Threading: one thread. Fails with kCertificate when the server shows another certificate, and as
+// connections do.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "pg/client/connection.h"
+#include "pg/client/secret_store.h"
+#include "pg/format/token.h"
+#include "setup/environment.h"
+
+namespace standfast::setup {
+
+struct StandbyLogin {
+  std::string passfile;
+  std::optional<std::string> certificate_file;  ///< none: the primary has no TLS
+
+  /// As the replication role, without replication=true; `with_channel_binding` where the libpq that will read
+  /// it knows it.
+  client::ConnectOptions replication(const pg::Token& token, bool with_channel_binding) const;
+  client::ConnectOptions monitor(const pg::Token& token) const;
+};
+
+/// Compares the certificate, then writes the passfile and the certificate. Changes nothing when it fails.
+base::Result<StandbyLogin> prepare_standby_login(const pg::Token& token, const client::SecretStore& store,
+                                                 const SetupEnvironment& environment);
+
+}  // namespace standfast::setup
