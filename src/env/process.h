@@ -16,11 +16,16 @@
 
 namespace standfast::env {
 
+/// What a child gets of this process's environment. A server that is started must not take the PG* variables
+/// of whoever starts it: they would become its settings and those of its walreceiver.
+enum class ChildEnvironment { kInherited, kWithoutPostgres };
+
 struct Command {
-  std::vector<std::string> argv;                             ///< argv[0] is a path or is looked up in PATH
-  std::vector<std::pair<std::string, std::string>> set_env;  ///< added to the environment of the child
-  std::string standard_input;                                ///< given to the child, then end of file
+  std::vector<std::string> argv;  ///< argv[0] is a path or is looked up in PATH
+  std::vector<std::pair<std::string, std::string>> set_env = {};  ///< added to the environment of the child
+  std::string standard_input = {};                                ///< given to the child, then end of file
   std::string working_directory = "/";
+  ChildEnvironment environment = ChildEnvironment::kInherited;
 };
 
 constexpr std::size_t kMaxCapturedBytes = 1U << 20U;  ///< of each stream; the rest is read and dropped

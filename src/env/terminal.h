@@ -22,7 +22,7 @@ bool can_ask();
 base::Result<base::Secret> ask_secret(std::string_view prompt, const StopEvent& stop);
 /// Asks for yes or no on /dev/tty; only "y" or "yes" is a yes.
 base::Result<bool> ask_yes_no(std::string_view prompt, const StopEvent& stop);
-/// All of standard input up to `max_bytes`, for secrets that are piped in.
+/// All of standard input up to `max_bytes`, without its last line end, for secrets that are piped in.
 base::Result<base::Secret> read_secret_from_standard_input(std::size_t max_bytes);
 
 }  // namespace standfast::env

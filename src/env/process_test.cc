@@ -1,0 +1,176 @@
+#include "env/process.h"
+
+#include <cstdlib>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace standfast::env {
+namespace {
+
+using base::ErrorCode;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
+
+Command shell(std::string script) {
+  return {.argv = {"/bin/sh", "-c", std::move(script)}};
+}
+
+CommandResult run(const Command& command) {
+  auto result = run_command(command, Wait::for_at_most(20s));
+  EXPECT_TRUE(result.has_value()) << (result ? "" : result.error().message);
+  return result ? *std::move(result) : CommandResult{-1, "", ""};
+}
+
+TEST(RunCommand, GivesBothStreamsAndTheExitCode) {
+  const CommandResult result = run(shell("echo out; echo err >&2; exit 7"));
+  EXPECT_EQ(result.exit_code, 7);
+  EXPECT_EQ(result.output, "out\n");
+  EXPECT_EQ(result.errors, "err\n");
+}
+
+TEST(RunCommand, ArgumentsAreNotReadByAShell) {
+  EXPECT_EQ(run({.argv = {"echo", "$(id) ; *"}}).output, "$(id) ; *\n");
+}
+
+TEST(RunCommand, SignalGives128AndItsNumber) {
+  EXPECT_EQ(run(shell("kill -KILL $$")).exit_code, 128 + SIGKILL);
+}
+
+TEST(RunCommand, StandardInputIsGivenWhole) {
+  Command command{.argv = {"cat"}};
+  command.standard_input = std::string(300'000, 'x') + "end";
+  EXPECT_EQ(run(command).output, command.standard_input);
+}
+
+TEST(RunCommand, NoInputIsEndOfFile) {
+  EXPECT_EQ(run({.argv = {"cat"}}).output, "");
+}
+
+TEST(RunCommand, OutputBeyondTheBoundIsReadAndDropped) {
+  const CommandResult result = run(shell("head -c 3000000 /dev/zero; echo done >&2"));
+  EXPECT_EQ(result.output.size(), kMaxCapturedBytes);
+  EXPECT_EQ(result.errors, "done\n");
+  EXPECT_EQ(result.exit_code, 0);
+}
+
+TEST(RunCommand, DeadlineEndsTheWholeGroup) {
+  const base::Stopwatch watch;
+  const auto result = run_command(shell("sleep 61 & sleep 61"), Wait::for_at_most(200ms));
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().code, ErrorCode::kTimeout);
+  EXPECT_LT(watch.elapsed(), 4s);
+}
+
+TEST(RunCommand, ChildThatIgnoresTheRequestToEndIsKilled) {
+  const base::Stopwatch watch;
+  const auto result = run_command(shell("trap '' TERM; while :; do sleep 1; done"), Wait::for_at_most(200ms));
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().code, ErrorCode::kTimeout);
+  EXPECT_LT(watch.elapsed(), 15s);
+}
+
+TEST(RunCommand, StopEventEndsIt) {
+  StopEvent stop;
+  std::thread stopper([&] {
+    std::this_thread::sleep_for(100ms);
+    stop.set();
+  });
+  const auto result = run_command(shell("sleep 60"), Wait::for_at_most(30s, &stop));
+  stopper.join();
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().code, ErrorCode::kCancelled);
+}
+
+TEST(RunCommand, GrandchildThatKeepsThePipesDoesNotHoldItUp) {
+  const base::Stopwatch watch;
+  const CommandResult result = run(shell("setsid sleep 6 & echo started"));
+  EXPECT_EQ(result.output, "started\n");
+  EXPECT_LT(watch.elapsed(), 4s);
+}
+
+TEST(RunCommand, GrandchildThatWritesForEverDoesNotHoldItUp) {
+  const base::Stopwatch watch;
+  const CommandResult result = run(shell("setsid timeout 6 yes & sleep 0.2; exit 3"));
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_LT(watch.elapsed(), 4s);
+}
+
+TEST(RunCommand, MissingProgramIsNamed) {
+  const auto missing = run_command({.argv = {"/nowhere/initdb"}}, Wait::for_at_most(5s));
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_NE(missing.error().message.find("/nowhere/initdb"), std::string::npos);
+  EXPECT_EQ(missing.error().os_errno, ENOENT);
+  const auto unknown = run_command({.argv = {"no-such-program-here"}}, Wait::for_at_most(5s));
+  ASSERT_FALSE(unknown.has_value());
+  EXPECT_EQ(unknown.error().code, ErrorCode::kPrecondition);
+}
+
+TEST(RunCommand, EnvironmentIsAddedToAndPostgresVariablesCanBeLeftOut) {
+  setenv("PGPORT", "1234", 1);
+  setenv("STANDFAST_TEST", "before", 1);
+  Command command = shell("echo \"$PGPORT $STANDFAST_TEST\"");
+  EXPECT_EQ(run(command).output, "1234 before\n");
+  command.environment = ChildEnvironment::kWithoutPostgres;
+  command.set_env = {{"STANDFAST_TEST", "after"}};
+  EXPECT_EQ(run(command).output, " after\n");
+  command.set_env = {{"PGDATA", "/x"}};
+  command.argv = {"/bin/sh", "-c", "echo \"$PGDATA\""};
+  EXPECT_EQ(run(command).output, "/x\n");
+  unsetenv("PGPORT");
+  unsetenv("STANDFAST_TEST");
+}
+
+TEST(RunCommand, DescriptorsOfOursAreClosedInTheChild) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);  // without close-on-exec, as a library or a shell may leave one
+  const CommandResult result = run(shell("ls /proc/$$/fd | tr '\\n' ' '"));
+  close(ends[0]);
+  close(ends[1]);
+  EXPECT_EQ(result.output, "0 1 2 ");
+}
+
+TEST(RunCommand, IgnoredSignalsAreNotHandedOn) {
+  signal(SIGPIPE, SIG_IGN);
+  const CommandResult result = run(shell("kill -PIPE $$; echo survived"));
+  signal(SIGPIPE, SIG_DFL);
+  EXPECT_EQ(result.exit_code, 128 + SIGPIPE);
+}
+
+TEST(Users, RootIsFoundByNameAndNumber) {
+  auto by_name = find_user("root");
+  ASSERT_TRUE(by_name && *by_name);
+  EXPECT_EQ((*by_name)->uid, 0U);
+  auto by_number = find_user(uid_t{0});
+  ASSERT_TRUE(by_number && *by_number);
+  EXPECT_EQ((*by_number)->name, "root");
+  auto nobody = find_user("no-such-user-here");
+  ASSERT_TRUE(nobody.has_value());
+  EXPECT_FALSE(nobody->has_value());
+}
+
+TEST(Users, BecomingAnotherUserHasNoWayBack) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become someone else";
+  const auto user = find_user("nobody");
+  ASSERT_TRUE(user && *user);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const bool became = become_user_irrevocably(**user).has_value();
+    const bool has_way_back = setuid(0) == 0 || seteuid(0) == 0 || access("/etc/shadow", R_OK) == 0;
+    const bool knows_home = getenv("HOME") != nullptr && (*user)->home == getenv("HOME");
+    _exit(became && !has_way_back && knows_home ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(Users, RootIsNobodyToBecome) {
+  EXPECT_FALSE(become_user_irrevocably({0, 0, "root", "/root"}).has_value());
+}
+
+}  // namespace
+}  // namespace standfast::env
