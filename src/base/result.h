@@ -130,10 +130,12 @@ inline void unwrap(Result<void>&& result) {
 
 }  // namespace standfast::base
 
-/// The value of a Result, or a return of its error from the function around it.
-#define TRY(expression)                                                  \
-  ({                                                                     \
-    auto try_result_ = (expression);                                     \
-    if (!try_result_.has_value()) return std::move(try_result_).error(); \
-    ::standfast::base::internal::unwrap(std::move(try_result_));         \
+/// The value of a Result, or a return of its error from the function around it. May be nested.
+#define TRY(expression) TRY_NAMED(expression, __COUNTER__)
+#define TRY_NAMED(expression, number) TRY_WITH(expression, number)
+#define TRY_WITH(expression, number)                                                     \
+  ({                                                                                     \
+    auto try_result_##number = (expression);                                             \
+    if (!try_result_##number.has_value()) return std::move(try_result_##number).error(); \
+    ::standfast::base::internal::unwrap(std::move(try_result_##number));                 \
   })

@@ -24,6 +24,10 @@ struct SetupEnvironment {
   server::RootHelper* root = nullptr;  ///< to start and stop a service; none when not started as root
   /// Asks the user yes or no; absent when there is nobody to ask, and then the answer is no.
   std::function<base::Result<bool>(std::string_view question)> ask_yes_no = {};
+
+  env::Wait wait_at_most(base::Clock::duration timeout) const {
+    return env::Wait::for_at_most(timeout, &stop);
+  }
 };
 
 }  // namespace standfast::setup
