@@ -38,7 +38,17 @@ run_e2e() {
 }
 
 run_format() {
-  find src tests \( -name "*.h" -o -name "*.cc" \) -print0 | xargs -0 clang-format-14 --dry-run -Werror
+  local state=passed
+  find src tests \( -name "*.h" -o -name "*.cc" \) -print0 | xargs -0 clang-format-14 --dry-run -Werror || state=failed
+  write_result format every_source_file "$state"
+}
+
+# For what has no test framework of its own.
+write_result() { # write_result PART TEST passed|failed
+  local failure=''
+  [ "$3" = passed ] || failure='<failure/>'
+  echo "<testsuite name='$1'><testcase name='$2'>$failure</testcase></testsuite>" >"$results/$1-$2.xml"
+  [ "$3" = passed ]
 }
 
 # Debian's own Python, as root: the hosts of the tests are network namespaces.
