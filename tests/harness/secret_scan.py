@@ -76,7 +76,7 @@ class SecretScan:
                 folders[:] = [name for name in folders if Path(folder, name) not in skipped]
                 for name in names:
                     path = Path(folder, name)
-                    if path not in skipped and path != self._network.program and path.is_file():
+                    if path not in skipped and path != self._network.program and path.is_file() and path.stat().st_size:
                         yield path
 
 
