@@ -46,12 +46,12 @@ constexpr std::size_t kWalSegmentBytes = 228;
 constexpr std::size_t kDataChecksumVersion = 252;
 }  // namespace offset
 
-/// PG_CONTROL_VERSION and where its CRC stands. 1201: 12; 1300: 13 to 17; 1800: 18.
+/// PG_CONTROL_VERSION and where its CRC stands. 1201: 12; 1300: 13 to 16; 1700: 17; 1800: 18.
 struct Layout {
   std::uint32_t control_version;
   std::size_t crc_offset;
 };
-constexpr Layout kLayouts[] = {{1201, 288}, {1300, 288}, {1800, 292}};
+constexpr Layout kLayouts[] = {{1201, 288}, {1300, 288}, {1700, 288}, {1800, 292}};
 
 std::uint32_t u32_at(Bytes bytes, std::size_t at) {
   return base::ByteReader(bytes.subspan(at)).u32_le().value_or(0);
