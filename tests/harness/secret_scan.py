@@ -76,7 +76,7 @@ class SecretScan:
                 folders[:] = [name for name in folders if Path(folder, name) not in skipped]
                 for name in names:
                     path = Path(folder, name)
-                    if path not in skipped and path != self._network.program and path.is_file() and path.stat().st_size:
+                    if path not in skipped and path != self._network.program and path.is_file():
                         yield path
 
 
@@ -85,6 +85,8 @@ def _contains(path, needles):
     try:
         with open(path, "rb") as file:
             kept = b""
+            if os.fstat(file.fileno()).st_size == 0:
+                return False  # the mark of a namespace is such a file, and cannot be read
             while piece := file.read(_PIECE_BYTES):
                 piece = kept + piece
                 if any(needle in piece for needle in needles):
