@@ -68,13 +68,22 @@ Result<StandbyLogin> prepare_standby_login(const pg::Token& token, const client:
   std::optional<std::string> certificate;
   if (token.certificate_sha256) certificate = TRY(fetch_pinned_certificate(token, environment));
   StandbyLogin login;
+  const auto keep = [&](const std::string& name, const base::Secret& content) -> Result<std::string> {
+    const auto written = TRY(store.write(token.system_id, name, content));
+    if (written == client::SecretStore::Written::kNew) login.new_names.push_back(name);
+    return store.path_of(token.system_id, name);
+  };
   if (certificate) {
-    TRY(store.write(token.system_id, standby_certificate_name(token.slot), base::Secret(*certificate)));
-    login.certificate_file = store.path_of(token.system_id, standby_certificate_name(token.slot));
+    login.certificate_file =
+        TRY(keep(standby_certificate_name(token.slot), base::Secret(*std::move(certificate))));
   }
-  TRY(store.write(token.system_id, standby_passfile_name(token.slot), TRY(render_passfile(token))));
-  login.passfile = store.path_of(token.system_id, standby_passfile_name(token.slot));
+  login.passfile = TRY(keep(standby_passfile_name(token.slot), TRY(render_passfile(token))));
   return login;
+}
+
+void forget_standby_login(const StandbyLogin& login, const pg::Token& token,
+                          const client::SecretStore& store) {
+  for (const std::string& name : login.new_names) static_cast<void>(store.remove(token.system_id, name));
 }
 
 }  // namespace standfast::setup

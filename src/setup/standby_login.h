@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "pg/client/connection.h"
@@ -20,6 +21,7 @@ namespace standfast::setup {
 struct StandbyLogin {
   std::string passfile;
   std::optional<std::string> certificate_file;  ///< none: the primary has no TLS
+  std::vector<std::string> new_names;           ///< files of the store that were not there before
 
   /// As the replication role, without replication=true; `with_channel_binding` where the libpq that will read
   /// it knows it.
@@ -30,5 +32,9 @@ struct StandbyLogin {
 /// Compares the certificate, then writes the passfile and the certificate. Changes nothing when it fails.
 base::Result<StandbyLogin> prepare_standby_login(const pg::Token& token, const client::SecretStore& store,
                                                  const SetupEnvironment& environment);
+
+/// Takes away what prepare_standby_login() added, for a join that did not come about.
+void forget_standby_login(const StandbyLogin& login, const pg::Token& token,
+                          const client::SecretStore& store);
 
 }  // namespace standfast::setup

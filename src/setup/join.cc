@@ -1,0 +1,333 @@
+#include "setup/join.h"
+
+#include <fmt/format.h>
+
+#include "clone/target.h"
+#include "env/process.h"
+#include "pg/format/conf_file.h"
+#include "pg/format/sql_text.h"
+#include "pg/server/cluster.h"
+#include "pg/server/control.h"
+#include "setup/join_checks.h"
+#include "setup/join_settle.h"
+#include "setup/standby_login.h"
+
+namespace standfast::setup {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr base::Seconds kConnectTimeout{30};
+constexpr base::Seconds kLookTimeout{60};
+constexpr base::Seconds kStopTimeout{120};
+constexpr base::Milliseconds kPollInterval{100};
+
+class Join {
+ public:
+  Join(const JoinOptions& options, const SetupEnvironment& environment)
+      : options_(options),
+        environment_(environment),
+        reporter_(environment.reporter),
+        target_(env::absolute_path(options.data_directory)) {}
+
+  Result<JoinOutcome> run() {
+    auto outcome = run_steps();
+    // Without a copy in place, nothing needs the login that was prepared for it.
+    const bool came_about = outcome.has_value() && !outcome->planned_only;
+    if (store_ && !came_about && !outcome_.copy && !existing_)
+      forget_standby_login(login_, options_.token, *store_);
+    return outcome;
+  }
+
+ private:
+  Result<JoinOutcome> run_steps() {
+    reporter_.step("2.1", fmt::format("look at the primary {} and at this host", options_.token.host));
+    TRY(log_in());
+    TRY(look());
+    if (!outcome_.was_a_standby_already) {
+      TRY(check());
+      if (options_.mode == RunMode::kDryRun) return plan();
+      TRY(copy());
+    } else if (options_.mode == RunMode::kDryRun) {
+      reporter_.info("nothing to copy: this is that primary's standby already");
+      outcome_.planned_only = true;
+      return std::move(outcome_);
+    }
+    TRY(check_slot());
+    TRY(start());
+    TRY(wait_until_streaming());
+    TRY(prove());
+    return std::move(outcome_);
+  }
+
+  Result<void> log_in() {
+    store_ = TRY(client::SecretStore::locate(environment_.files));
+    TRY(store_->refuse_inside(target_));
+    // What is wrong with the target itself is told before anything is connected to or written.
+    existing_ = TRY(find_existing_standby());
+    if (!existing_) TRY(clone::inspect_target(environment_.files, target_, target_rules()));
+    login_ = TRY(prepare_standby_login(options_.token, *store_, environment_));
+    if (!login_.certificate_file) {
+      reporter_.warn("the primary has ssl = off: the copy and all WAL travel in clear",
+                     "Turn ssl on at the primary unless the network between the hosts is trusted.");
+    }
+    return base::ok();
+  }
+
+  clone::TargetRules target_rules() const {
+    clone::TargetRules rules;
+    if (options_.on_old_directory == OnOldDirectory::kMoveAside)
+      rules.on_data_directory = clone::OnDataDirectory::kReplace;
+    if (options_.on_running_server == OnRunningServer::kStop)
+      rules.on_running_server = clone::OnRunningServer::kReport;
+    return rules;
+  }
+
+  /// A standby that an earlier run made of this token: same cluster, in recovery, on the token's slot.
+  Result<std::optional<server::Cluster>> find_existing_standby() {
+    if (options_.on_old_directory == OnOldDirectory::kMoveAside) return std::optional<server::Cluster>();
+    const std::string auto_conf = target_ + "/postgresql.auto.conf";
+    if (!TRY(environment_.files.inspect(target_ + "/standby.signal")) ||
+        !TRY(environment_.files.inspect(auto_conf))) {
+      return std::optional<server::Cluster>();
+    }
+    auto cluster = TRY(server::Cluster::open(environment_.files, target_));
+    const auto control = TRY(cluster.control_file());
+    const auto text = TRY(env::read_whole_file(environment_.files, auto_conf, pg::kMaxConfFileBytes));
+    const auto conf = TRY(pg::ConfFile::parse(text));
+    if (control.system_id != options_.token.system_id ||
+        conf.get("primary_slot_name") != options_.token.slot) {
+      return std::optional<server::Cluster>();
+    }
+    return std::optional(std::move(cluster));
+  }
+
+  Result<void> look() {
+    auto monitor = TRY(
+        client::Connection::open(login_.monitor(options_.token), environment_.wait_at_most(kConnectTimeout)));
+    primary_ = TRY(look_at_primary(monitor, options_.token.slot, environment_.wait_at_most(kLookTimeout)));
+    reporter_.info(fmt::format("primary: PostgreSQL {}, system identifier {}, {} of data{}",
+                               primary_.version.to_string(), primary_.system_id.to_string(),
+                               base::format_bytes(primary_.data_bytes),
+                               monitor.uses_tls() ? ", TLS with the certificate of the token" : ""));
+    server::InstallationQuery query;
+    query.bin_directory = options_.bin_directory;
+    if (!options_.bin_directory) query.major = primary_.version.major();
+    installation_ =
+        TRY(server::find_installation(environment_.files, query, environment_.wait_at_most(kLookTimeout)));
+    reporter_.info(fmt::format("this host: PostgreSQL {} in {}", installation_.version.to_string(),
+                               installation_.bin_directory));
+    outcome_.was_a_standby_already = existing_.has_value();
+    return base::ok();
+  }
+
+  Result<void> check() {
+    HostQuestion question;
+    question.target = target_;
+    for (const auto& mapping : options_.tablespace_mappings)
+      question.tablespace_mappings.emplace_back(mapping.from, mapping.to);
+    question.port = options_.port.value_or(primary_.port_is_by_alter_system ? std::uint16_t{5432}
+                                                                            : primary_.configured_port);
+    const auto running = TRY(clone::running_server_of(environment_.files, target_));
+    question.port_is_this_clusters = running.has_value();
+    HostFacts host = TRY(look_at_host(environment_.files, installation_, primary_, question));
+    TRY(add_kept_settings(host));
+    std::vector<Error> found =
+        what_does_not_fit(primary_, host, options_.token.system_id, options_.token.slot);
+    if (found.empty()) {
+      reporter_.info(fmt::format(
+          "checked: versions, architecture, settings, libraries, {} tablespaces, room ({} free), port",
+          primary_.tablespaces.size(), base::format_bytes(host.available_bytes)));
+      return base::ok();
+    }
+    for (std::size_t i = 1; i < found.size(); ++i) reporter_.warn(found[i].message, found[i].hint);
+    return std::move(found.front());
+  }
+
+  /// In Debian's layout the configuration of the standby is there before the copy, and stays.
+  Result<void> add_kept_settings(HostFacts& host) {
+    const auto debian =
+        TRY(server::find_debian_cluster(environment_.files, target_, primary_.version.major()));
+    if (!debian) return base::ok();
+    for (const std::string_view name : kNotBelowPrimary) {
+      const std::string text =
+          TRY(configured_value(installation_, debian->configuration_directory, std::string(name),
+                               environment_.wait_at_most(kLookTimeout)));
+      host.settings[std::string(name)] = std::atoll(text.c_str());
+    }
+    return base::ok();
+  }
+
+  clone::CloneOptions clone_options() {
+    clone::CloneOptions clone;
+    clone.connect = login_.replication(options_.token, primary_.version.libpq_has_channel_binding());
+    clone.target = target_;
+    clone.slot = options_.token.slot;
+    clone.checkpoint = options_.checkpoint;
+    clone.tablespace_mappings = options_.tablespace_mappings;
+    clone.label = "standfast join";
+    clone.wal_directory = options_.wal_directory;
+    clone.max_rate_bytes_per_second = options_.max_rate_bytes_per_second;
+    clone.write_recovery_settings = true;
+    clone.application_name = options_.application_name.value_or(options_.token.slot);
+    clone.replace = options_.on_old_directory == OnOldDirectory::kMoveAside;
+    clone.expected_system_id = options_.token.system_id;
+    if (options_.on_running_server == OnRunningServer::kStop) {
+      clone.stop_server = [this] { return stop_server_of_target(); };
+    }
+    return clone;
+  }
+
+  Result<void> stop_server_of_target() {
+    const auto cluster = TRY(server::Cluster::open(environment_.files, target_));
+    server::InstallationQuery query;
+    query.bin_directory = options_.bin_directory;
+    if (!options_.bin_directory) query.major = cluster.major();
+    const auto installation =
+        TRY(server::find_installation(environment_.files, query, environment_.wait_at_most(kLookTimeout)));
+    auto control =
+        TRY(server::ServerControl::choose(environment_.files, cluster, installation, environment_.root));
+    reporter_.info(fmt::format("stop the server in \"{}\"", target_));
+    return control.stop(server::StopMode::kFast, environment_.wait_at_most(kStopTimeout));
+  }
+
+  Result<JoinOutcome> plan() {
+    const auto plan =
+        TRY(clone::plan_clone(clone_options(), {environment_.files, environment_.stop, reporter_}));
+    if (plan.stops_server) reporter_.info("would stop the server in \"" + target_ + "\"");
+    reporter_.info(fmt::format("would copy {} into \"{}\" through slot \"{}\"",
+                               base::format_bytes(primary_.data_bytes), plan.staging, options_.token.slot));
+    if (plan.moves_aside_to)
+      reporter_.info(fmt::format("would rename \"{}\" to \"{}\"", target_, *plan.moves_aside_to));
+    reporter_.info(fmt::format("would rename the copy to \"{}\", start it, and verify it", target_));
+    outcome_.planned_only = true;
+    return std::move(outcome_);
+  }
+
+  Result<void> copy() {
+    reporter_.step("2.1", fmt::format("copy the primary's data into \"{}\"", target_));
+    auto staged =
+        TRY(clone::fetch_clone(clone_options(), {environment_.files, environment_.stop, reporter_}));
+    SettleOptions settle;
+    settle.staging = staged.staging_path();
+    settle.target = target_;
+    settle.primary_host = options_.token.host;
+    settle.primary_port = options_.token.port;
+    settle.port = options_.port;
+    settle.socket_directory = options_.socket_directory;
+    settle.listen_addresses = options_.listen_addresses;
+    const Settled settled = TRY(settle_configuration(settle, installation_, primary_, environment_));
+    TRY(server::remove_start_log(environment_.files, staged.staging_path()));
+    const clone::CloneFacts facts = TRY(staged.put_in_place());
+    reporter_.info(fmt::format(
+        "{} in {}; WAL from {} to {} on timeline {}{}", base::format_bytes(facts.bytes),
+        base::format_duration(facts.elapsed), facts.start_lsn.to_string(), facts.stop_lsn.to_string(),
+        facts.timeline.value(), facts.manifest_checked ? "; every file matches the server's manifest" : ""));
+    if (facts.moved_aside_to)
+      reporter_.info(fmt::format("the directory before is kept as \"{}\"", *facts.moved_aside_to));
+    reporter_.info("standby.signal, primary_conninfo and primary_slot_name are written; the password is in " +
+                   login_.passfile);
+    for (const std::string& name : settled.taken_out)
+      reporter_.info(name + " was the primary's own setting: taken out");
+    for (const std::string& line : settled.given) reporter_.info(line);
+    outcome_.copy = facts;
+    outcome_.settings_taken_out = settled.taken_out;
+    outcome_.settings_given = settled.given;
+    return base::ok();
+  }
+
+  Result<void> check_slot() {
+    reporter_.step("2.2", fmt::format("replication slot \"{}\" on the primary", options_.token.slot));
+    if (!primary_.slot_exists) {
+      return Error(ErrorCode::kSlot,
+                   fmt::format("the primary has no replication slot \"{}\"", options_.token.slot),
+                   "Run \"standfast primary setup\" on the primary again: it makes the slot anew.");
+    }
+    reporter_.info("it is there, and keeps the WAL this standby has not received yet");
+    return base::ok();
+  }
+
+  Result<void> start() {
+    reporter_.step("2.3", "start the standby");
+    const auto cluster = TRY(server::Cluster::open(environment_.files, target_));
+    auto control =
+        TRY(server::ServerControl::choose(environment_.files, cluster, installation_, environment_.root));
+    outcome_.start_command = control.describe_start();
+    if (TRY(cluster.running())) {
+      reporter_.info("it runs already");
+      return base::ok();
+    }
+    auto started = control.start(environment_.wait_at_most(options_.start_timeout));
+    if (!started) {
+      Error error = std::move(started).error();
+      if (outcome_.copy && outcome_.copy->moved_aside_to) {
+        error.hint += fmt::format(" The copy stays in place; the directory before is \"{}\".",
+                                  *outcome_.copy->moved_aside_to);
+      }
+      return error;
+    }
+    reporter_.info("started with: " + outcome_.start_command);
+    return base::ok();
+  }
+
+  Result<client::Connection> connect_to_standby(const env::Wait& wait) {
+    const auto cluster = TRY(server::Cluster::open(environment_.files, target_));
+    return cluster.connect("postgres", wait);
+  }
+
+  Result<void> wait_until_streaming() {
+    const env::Wait wait = environment_.wait_at_most(options_.stream_timeout);
+    auto standby = TRY(connect_to_standby(wait));
+    while (true) {
+      const auto rows = TRY(standby.query("SELECT status FROM pg_stat_wal_receiver", wait));
+      if (rows.count() > 0 && rows.text(0, 0) == "streaming") break;
+      switch (env::wait_for(
+          -1, 0, env::Wait{base::Deadline::after(kPollInterval).earlier(wait.deadline), wait.stop})) {
+        case env::Ready::kStopped:
+          return env::cancelled_error();
+        case env::Ready::kYes:
+        case env::Ready::kTimeout:
+          break;
+      }
+      if (wait.deadline.passed()) {
+        return Error(ErrorCode::kNotStreaming, "the standby runs but does not stream from the primary",
+                     fmt::format("Its log in \"{}\" says why; \"standfast status -D {}\" shows both sides.",
+                                 target_, target_));
+      }
+    }
+    reporter_.info("it streams from the primary");
+    return base::ok();
+  }
+
+  Result<void> prove() {
+    reporter_.step("3", "verify: receiver, sender, and a row from the primary to the standby");
+    const auto cluster = TRY(server::Cluster::open(environment_.files, target_));
+    VerifyOptions verify;
+    verify.servers = {login_.monitor(options_.token),
+                      TRY(cluster.local_connection(options_.token.monitor_database))};
+    outcome_.proof = TRY(run_verify(verify, environment_));
+    if (outcome_.proof->failure) return *outcome_.proof->failure;
+    return base::ok();
+  }
+
+  const JoinOptions& options_;
+  const SetupEnvironment& environment_;
+  base::Reporter& reporter_;
+  std::string target_;
+  std::optional<client::SecretStore> store_;
+  StandbyLogin login_;
+  PrimaryFacts primary_;
+  server::Installation installation_;
+  std::optional<server::Cluster> existing_;
+  JoinOutcome outcome_;
+};
+
+}  // namespace
+
+Result<JoinOutcome> run_join(const JoinOptions& options, const SetupEnvironment& environment) {
+  return Join(options, environment).run();
+}
+
+}  // namespace standfast::setup

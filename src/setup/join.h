@@ -1,0 +1,60 @@
+// `standfast join`: a verified hot standby from a token. Checks what would fail afterwards, copies, gives the
+// copy its own settings, starts it, waits until it streams, verifies. The seed's parts two and three.
+//
+// Run again on the standby it made, or after it was killed at any point, it goes on where it stopped and
+// copies nothing that is there already.
+//
+// Threading: one thread (the clone has its own). Secrets: the token's passwords go into the store's passfile
+// only. Fails with: everything a clone fails with, kToken, kCertificate, kVersion, kPrecondition, kInUse,
+// kServerControl, kNotReplicating. Until the copy is in place nothing of the old state has changed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "clone/clone.h"
+#include "pg/format/token.h"
+#include "setup/environment.h"
+#include "setup/primary_setup.h"
+#include "setup/verify.h"
+
+namespace standfast::setup {
+
+enum class OnOldDirectory : std::uint8_t { kRefuse, kMoveAside };
+enum class OnRunningServer : std::uint8_t { kRefuse, kStop };
+
+struct JoinOptions {
+  std::string data_directory;
+  pg::Token token;
+  std::optional<std::string> bin_directory = {};
+  std::optional<std::uint16_t> port = {};
+  std::optional<std::string> socket_directory = {};
+  std::optional<std::string> listen_addresses = {};
+  std::optional<std::string> wal_directory = {};
+  std::optional<std::string> application_name = {};  ///< else the slot's name
+  std::optional<std::uint64_t> max_rate_bytes_per_second = {};
+  std::vector<clone::TablespaceMapping> tablespace_mappings = {};
+  clone::Checkpoint checkpoint = clone::Checkpoint::kFast;
+  OnOldDirectory on_old_directory = OnOldDirectory::kRefuse;
+  OnRunningServer on_running_server = OnRunningServer::kRefuse;
+  RunMode mode = RunMode::kApply;
+  base::Clock::duration start_timeout = std::chrono::minutes(10);
+  base::Clock::duration stream_timeout = std::chrono::minutes(2);
+};
+
+struct JoinOutcome {
+  bool was_a_standby_already = false;
+  bool planned_only = false;
+  std::optional<clone::CloneFacts> copy = {};
+  std::vector<std::string> settings_taken_out = {};
+  std::vector<std::string> settings_given = {};
+  std::string start_command;
+  std::optional<VerifyOutcome> proof = {};
+};
+
+base::Result<JoinOutcome> run_join(const JoinOptions& options, const SetupEnvironment& environment);
+
+}  // namespace standfast::setup
