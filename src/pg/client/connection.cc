@@ -57,28 +57,38 @@ std::string Rows::command_tag() const {
 
 // ---------------------------------------------------------------- opening
 
-Connection::Connection(pg_conn* connection) : connection_(connection) {}
+Connection::Connection(pg_conn* connection)
+    : connection_(connection), notices_(std::make_unique<std::vector<Notice>>()) {}
 Connection::~Connection() {
   close();
 }
 Connection::Connection(Connection&& other) noexcept
     : connection_(std::exchange(other.connection_, nullptr)),
-      copy_buffer_(std::exchange(other.copy_buffer_, nullptr)) {}
+      copy_(std::move(other.copy_)),
+      notices_(std::move(other.notices_)) {}
 Connection& Connection::operator=(Connection&& other) noexcept {
   std::swap(connection_, other.connection_);
-  std::swap(copy_buffer_, other.copy_buffer_);
+  std::swap(copy_, other.copy_);
+  std::swap(notices_, other.notices_);
   return *this;
 }
 
 void Connection::close() {
-  if (copy_buffer_ != nullptr) PQfreemem(std::exchange(copy_buffer_, nullptr));
+  copy_ = {};
   if (connection_ != nullptr) PQfinish(std::exchange(connection_, nullptr));
 }
 
 namespace {
 
-// libpq's own place for what it would print to standard error; errors carry what matters.
-void drop_notice(void*, const pg_result*) {}
+// In place of libpq's own receiver, which prints to standard error.
+void keep_notice(void* notices, const pg_result* result) {
+  auto& list = *static_cast<std::vector<Notice>*>(notices);
+  if (list.size() >= kMaxNotices) return;
+  const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+  const char* message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  if (message == nullptr) return;
+  list.push_back({severity != nullptr && std::string_view(severity) == "WARNING", message});
+}
 
 }  // namespace
 
@@ -99,7 +109,7 @@ Result<Connection> Connection::open(const ConnectOptions& options, const env::Wa
   Connection connection(PQconnectStartParams(keywords.data(), values.data(), options.expand_dbname ? 1 : 0));
   pg_conn* raw = connection.connection_;
   if (raw == nullptr) return Error(ErrorCode::kConnect, "out of memory");
-  PQsetNoticeReceiver(raw, drop_notice, nullptr);
+  PQsetNoticeReceiver(raw, keep_notice, connection.notices_.get());
 
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (PQstatus(raw) != CONNECTION_BAD && state != PGRES_POLLING_OK) {
@@ -177,6 +187,22 @@ std::string Connection::native_conninfo_value(const std::string& keyword) const 
   return value;
 }
 
+std::vector<ResolvedOption> Connection::resolved_options() const {
+  std::vector<ResolvedOption> resolved;
+  PQconninfoOption* options = PQconninfo(connection_);
+  for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr; ++option) {
+    const bool secret = option->dispchar != nullptr && *option->dispchar == '*';
+    if (secret || option->val == nullptr || *option->val == '\0') continue;
+    resolved.push_back({option->keyword, option->val, text_or_empty(option->compiled)});
+  }
+  PQconninfoFree(options);
+  return resolved;
+}
+
+bool Connection::used_password() const {
+  return PQconnectionUsedPassword(connection_) != 0;
+}
+
 std::optional<PeerCertificate> Connection::peer_certificate() const {
   auto* tls = static_cast<SSL*>(PQsslStruct(connection_, "OpenSSL"));
   if (tls == nullptr) return std::nullopt;
@@ -236,7 +262,7 @@ Result<void> Connection::flush(const env::Wait& wait) {
 Result<pg_result*> Connection::wait_result(const env::Wait& wait) {
   TRY(flush(wait));
   while (PQisBusy(connection_) != 0) {
-    TRY(wait_socket(POLLIN, wait));
+    if (!has_undelivered_tls_bytes()) TRY(wait_socket(POLLIN, wait));
     if (PQconsumeInput(connection_) == 0) {
       return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
     }
@@ -329,11 +355,16 @@ Result<std::string> Connection::query_value(const std::string& sql,
 
 // ---------------------------------------------------------------- copy
 
-Result<Connection::Answer> Connection::send_and_begin(const std::string& sql, const env::Wait& wait) {
+Result<void> Connection::send_query(const std::string& sql, const env::Wait& wait) {
   if (!is_open()) return closed_error();
   if (PQsendQuery(connection_, sql.c_str()) == 0) {
     return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
   }
+  return flush(wait);
+}
+
+Result<Connection::Answer> Connection::send_and_begin(const std::string& sql, const env::Wait& wait) {
+  TRY(send_query(sql, wait));
   return next_result(wait);
 }
 
@@ -366,24 +397,42 @@ Result<Connection::Answer> Connection::next_result(const env::Wait& wait) {
   return answer;
 }
 
+void OwnedCopy::Free::operator()(char* buffer) const {
+  PQfreemem(buffer);
+}
+
+OwnedCopy Connection::take_copy() {
+  return std::move(copy_);
+}
+
+// OpenSSL may hold bytes that the socket no longer has, so that poll() would not tell of them.
+bool Connection::has_undelivered_tls_bytes() const {
+  auto* tls = static_cast<SSL*>(PQsslStruct(connection_, "OpenSSL"));
+  return tls != nullptr && SSL_pending(tls) > 0;
+}
+
 Result<Connection::CopyMessage> Connection::receive_copy(const env::Wait& wait) {
   if (connection_ == nullptr) return closed_error();
-  if (copy_buffer_ != nullptr) PQfreemem(std::exchange(copy_buffer_, nullptr));
+  copy_ = {};
   while (true) {
-    const int length = PQgetCopyData(connection_, &copy_buffer_, 1);
+    char* buffer = nullptr;
+    const int length = PQgetCopyData(connection_, &buffer, 1);
     if (length > 0) {
-      return CopyMessage{CopyEvent::kData,
-                         std::as_bytes(std::span(copy_buffer_, static_cast<std::size_t>(length)))};
+      copy_ = {std::unique_ptr<char, OwnedCopy::Free>(buffer), static_cast<std::size_t>(length)};
+      return CopyMessage{CopyEvent::kData, copy_.bytes()};
     }
     if (length == -1) return CopyMessage{CopyEvent::kEnd, {}};
     if (length == -2) return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
-    switch (env::wait_for(PQsocket(connection_), POLLIN, wait)) {
-      case env::Ready::kYes:
-        break;
-      case env::Ready::kTimeout:
-        return CopyMessage{CopyEvent::kTimeout, {}};
-      case env::Ready::kStopped:
-        return env::cancelled_error();
+    if (!has_undelivered_tls_bytes()) {
+      switch (env::wait_for(PQsocket(connection_), POLLIN, wait)) {
+        case env::Ready::kYes:
+          break;
+        case env::Ready::kTimeout:
+          return CopyMessage{CopyEvent::kTimeout, {}};
+        case env::Ready::kStopped:
+          close();
+          return env::cancelled_error();
+      }
     }
     if (PQconsumeInput(connection_) == 0) {
       return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));

@@ -72,6 +72,31 @@ struct PeerCertificate {
   std::string sha256_hex;  ///< of the DER form
 };
 
+/// What the server says beside its answers: NOTICE and WARNING.
+struct Notice {
+  bool is_warning = false;
+  std::string message;  ///< the primary message, one line
+};
+constexpr std::size_t kMaxNotices = 100;  ///< kept for each connection; the rest is dropped
+
+/// A parameter of the connection as libpq resolved it from all its sources.
+struct ResolvedOption {
+  std::string keyword;
+  std::string value;
+  std::string compiled_default;
+};
+
+/// A CopyData message that has left its connection.
+struct OwnedCopy {
+  struct Free {
+    void operator()(char* buffer) const;
+  };
+  std::unique_ptr<char, Free> buffer;
+  std::size_t size_bytes = 0;
+
+  base::Bytes bytes() const { return std::as_bytes(std::span(buffer.get(), size_bytes)); }
+};
+
 class Connection {
  public:
   static base::Result<Connection> open(const ConnectOptions& options, const env::Wait& wait);
@@ -88,6 +113,11 @@ class Connection {
   bool uses_tls() const;
   std::optional<PeerCertificate> peer_certificate() const;
   std::string native_conninfo_value(const std::string& keyword) const;  ///< as resolved by libpq, "" if unset
+  /// All that have a value, passwords left out.
+  std::vector<ResolvedOption> resolved_options() const;
+  /// Whether the server asked for a password and got one, from wherever it came.
+  bool used_password() const;
+  const std::vector<Notice>& notices() const { return *notices_; }
 
   /// One statement with parameters ($1 ...; nullopt is NULL), rows back.
   base::Result<Rows> query(const std::string& sql, std::span<const std::optional<std::string>> parameters,
@@ -113,6 +143,7 @@ class Connection {
     ResultKind kind = ResultKind::kNone;
     std::optional<Rows> rows;
   };
+  base::Result<void> send_query(const std::string& sql, const env::Wait& wait);
   base::Result<Answer> send_and_begin(const std::string& sql, const env::Wait& wait);
   base::Result<Answer> next_result(const env::Wait& wait);
   /// One CopyData message; no value when the copy has ended, or, with a deadline that passed, when nothing
@@ -123,6 +154,8 @@ class Connection {
     base::Bytes data;  ///< valid until the next call
   };
   base::Result<CopyMessage> receive_copy(const env::Wait& wait);
+  /// Takes the message that receive_copy() just gave out of the connection, without copying it.
+  OwnedCopy take_copy();
   base::Result<void> send_copy(base::Bytes data, const env::Wait& wait);
   base::Result<void> send_copy_end(const env::Wait& wait);
 
@@ -136,13 +169,15 @@ class Connection {
  private:
   explicit Connection(pg_conn* connection);
   base::Result<void> wait_socket(short events, const env::Wait& wait);
+  bool has_undelivered_tls_bytes() const;
   base::Result<void> flush(const env::Wait& wait);
   base::Result<pg_result*> wait_result(const env::Wait& wait);
   base::Error broken(base::ErrorCode code, std::string message);
   base::Result<Rows> collect(const env::Wait& wait);
 
   pg_conn* connection_ = nullptr;
-  char* copy_buffer_ = nullptr;
+  OwnedCopy copy_;
+  std::unique_ptr<std::vector<Notice>> notices_;  ///< libpq holds its address
 };
 
 /// A conninfo string or URI as keywords and values (PQconninfoParse), nothing added to it.
