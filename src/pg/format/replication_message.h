@@ -39,7 +39,7 @@ enum class ReplyRequest : std::uint8_t { kNo, kYes };
 struct StandbyStatus {
   Lsn write;
   Lsn flush;
-  Lsn apply;
+  Lsn apply = {};
   std::int64_t sent_at_pg_microseconds = 0;
   ReplyRequest reply_request = ReplyRequest::kNo;
 };
