@@ -118,6 +118,7 @@ Result<BackupLabel> parse_backup_label(std::string_view text) {
 
 Result<std::vector<TablespaceMapEntry>> parse_tablespace_map(std::string_view text) {
   if (text.size() > kMaxTablespaceMapBytes) return bad_map("it is too large to be one");
+  if (text.find('\0') != std::string_view::npos) return bad_map("a zero byte");
   std::vector<TablespaceMapEntry> entries;
   std::string line;
   const auto take_line = [&]() -> Result<void> {
@@ -133,7 +134,6 @@ Result<std::vector<TablespaceMapEntry>> parse_tablespace_map(std::string_view te
     return base::ok();
   };
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\0') return bad_map("a zero byte");
     if (text[i] == '\n' || text[i] == '\r') {
       if (!line.empty()) TRY(take_line());
       continue;

@@ -181,6 +181,25 @@ std::size_t place_for(const HbaFile& file, const HbaBlock& block, std::size_t en
   return place;
 }
 
+/// Whether a further line would be joined to the last one.
+bool ends_with_continuation(std::string_view text, HbaDialect dialect) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  while (text.ends_with('\r')) text.remove_suffix(1);
+  return dialect == HbaDialect::kWithContinuation && text.ends_with('\\');
+}
+
+Result<std::string> appended(std::string text, std::string rendered, HbaDialect dialect) {
+  if (ends_with_continuation(text, dialect)) {
+    return Error(ErrorCode::kPrecondition, "pg_hba.conf ends with a backslash, in the middle of a line",
+                 "Take the backslash at its end away, or put an empty line after it.");
+  }
+  if (!text.empty() && !text.ends_with('\n')) {
+    rendered.pop_back();
+    return text + '\n' + rendered;
+  }
+  return text + rendered;
+}
+
 }  // namespace
 
 std::string HbaBlock::render() const {
@@ -226,12 +245,8 @@ Result<std::string> with_block(std::string_view file_text, const HbaBlock& block
   TRY(check_writable(block));
   const HbaFile file = TRY(parse_hba(text, dialect));
   const std::size_t place = place_for(file, block, text.size());
-  std::string rendered = block.render();
-  if (place == text.size() && !text.empty() && !text.ends_with('\n')) {
-    rendered.pop_back();
-    return text + '\n' + rendered;
-  }
-  return text.insert(place, rendered);
+  if (place == text.size()) return appended(std::move(text), block.render(), dialect);
+  return text.insert(place, block.render());
 }
 
 Result<std::string> without_block(std::string_view file_text) {

@@ -168,6 +168,16 @@ TEST(HbaBlock, NamesAndAddressesThatWouldSayMoreAreRefused) {
   EXPECT_TRUE(refused([](HbaBlock& b) { b.probe_address_cidr = "x"; }));
 }
 
+TEST(HbaBlock, IsNotJoinedToALastLineThatGoesOn) {
+  for (const std::string_view text :
+       {"local all all \"peer \\\n", "local all all peer \\", "# comment \\\r\n"}) {
+    EXPECT_EQ(with_block(text, example()).error().code, ErrorCode::kPrecondition) << text;
+    EXPECT_TRUE(with_block(text, example(), HbaDialect::kWithoutContinuation).has_value()) << text;
+  }
+  const std::string_view finished = "local all all peer \\\n\n";
+  EXPECT_EQ(with(finished), std::string(finished) + std::string(kRendered));
+}
+
 TEST(HbaBlock, ABrokenFileIsLeftAlone) {
   EXPECT_EQ(with_block("hots all all all trust\n", example()).error().code, ErrorCode::kProtocol);
 }
