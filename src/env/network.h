@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -12,6 +13,8 @@ namespace standfast::env {
 
 /// The address this host would use to speak to `host` (a UDP socket that is connected but never written to).
 base::Result<std::string> source_address_towards(const std::string& host, std::uint16_t port);
+/// The IPv4 and IPv6 addresses behind a host name, each once.
+base::Result<std::vector<std::string>> resolve_addresses(const std::string& host);
 /// Whether an IPv4 or IPv6 address in text form is one of this host's.
 bool is_local_address(const std::string& address);
 /// Whether a server could listen on that port of the loopback and of all addresses.

@@ -1,5 +1,6 @@
 #include "env/network.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -108,6 +109,21 @@ Result<std::string> source_address_towards(const std::string& host, std::uint16_
     last_errno = errno;
   }
   return base::error_from_errno(last_errno, "no way to \"" + host + "\" from this host");
+}
+
+Result<std::vector<std::string>> resolve_addresses(const std::string& host) {
+  const AddressList list = TRY(resolve(host, 0, 0));
+  std::vector<std::string> addresses;
+  for (const addrinfo* entry = list.get(); entry != nullptr; entry = entry->ai_next) {
+    sockaddr_storage address{};
+    if (entry->ai_addrlen > sizeof address) continue;
+    std::memcpy(&address, entry->ai_addr, entry->ai_addrlen);
+    std::string text = text_of(address);
+    if (std::find(addresses.begin(), addresses.end(), text) == addresses.end()) {
+      addresses.push_back(std::move(text));
+    }
+  }
+  return addresses;
 }
 
 bool is_local_address(const std::string& address) {
