@@ -71,6 +71,8 @@ class Cluster {
   /// The postmaster of this data directory: its process exists, and is not another program that was given the
   /// id of one that died.
   base::Result<std::optional<PostmasterPid>> running() const;
+  /// Whether that process is a postmaster of this data directory, whatever postmaster.pid says.
+  bool is_postmaster(pid_t pid) const;
   /// Whether a server started on it would be, or is, a standby: standby.signal is there. After a promotion
   /// the server has removed it.
   base::Result<bool> is_standby() const;
@@ -82,7 +84,6 @@ class Cluster {
 
  private:
   explicit Cluster(env::FileSystem& files) : files_(&files) {}
-  bool is_our_postmaster(const PostmasterPid& postmaster) const;
 
   env::FileSystem* files_;
   std::string data_directory_;

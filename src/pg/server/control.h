@@ -35,8 +35,6 @@ enum class StopMode { kSmart, kFast, kImmediate };
 enum class ControlAction { kStart, kStop, kRestart };
 
 inline constexpr std::string_view kStartLogName = "log/standfast-start.log";
-inline constexpr std::size_t kMaxLogTailBytes = 4096;
-inline constexpr std::size_t kMaxLogTailLines = 8;
 
 class ServerControl {
  public:
@@ -46,43 +44,44 @@ class ServerControl {
 
   Manager manager() const { return manager_; }
   const Cluster& cluster() const { return cluster_; }
-  /// The command an administrator would type.
+  /// The command an administrator would type, as root where it is systemd's.
   std::string describe(ControlAction action) const;
   std::string describe_start() const { return describe(ControlAction::kStart); }
 
   /// Up means: accepts connections, or, with hot_standby = off, replays.
   base::Result<void> start(const env::Wait& wait);
+  /// A systemd unit is stopped as its file says (fast), whatever the mode.
   base::Result<void> stop(StopMode mode, const env::Wait& wait);
   base::Result<void> restart(const env::Wait& wait);
   /// Asks the standby to become a primary; back when it is out of recovery.
   base::Result<void> promote(const env::Wait& wait);
 
  private:
+  struct Log {
+    std::string path;              ///< "" when it is not known
+    std::uint64_t size_bytes = 0;  ///< before the start: what stands there is of another run
+  };
   ServerControl(env::FileSystem& files, Cluster cluster, Installation installation)
       : files_(&files), cluster_(std::move(cluster)), installation_(std::move(installation)) {}
 
   std::vector<std::string> argv_of(ControlAction action, StopMode mode, const std::string& log_file,
                                    const env::Wait& wait) const;
-  base::Result<void> run(ControlAction action, StopMode mode, const env::Wait& wait);
+  base::Result<std::string> run(ControlAction action, StopMode mode, const std::string& log_file,
+                                const env::Wait& wait);
   base::Result<void> start_or_restart(ControlAction action, const env::Wait& wait);
-  base::Result<void> wait_until_up(const env::Wait& wait) const;
+  base::Result<void> refuse_without_root(ControlAction action) const;
+  base::Result<Log> prepare_log(const std::optional<PostmasterPid>& running_now) const;
+  base::Result<void> wait_until_up(const Log& log, const std::string& complaint, const env::Wait& wait) const;
   base::Result<void> wait_until_gone(pid_t pid, const env::Wait& wait) const;
-  base::Result<std::string> prepare_log() const;
+  base::Error start_failed(const Log& log, const std::string& complaint) const;
 
   env::FileSystem* files_;
   Cluster cluster_;
   Installation installation_;
   Manager manager_ = Manager::kPgCtl;
-  std::string unit_;  ///< with kSystemd
+  std::string unit_;  ///< of the service that runs this cluster, if systemd has one
   RootHelper* root_ = nullptr;
 };
-
-/// Whether systemd is process 1 here.
-bool systemd_runs();
-/// Whether `unit` has the form of a PostgreSQL server's unit ("postgresql@15-main.service",
-/// "postgresql-15.service") and runs this data directory; asked by both ends of a RootHelper.
-base::Result<bool> unit_runs_data_directory(env::FileSystem& files, const std::string& unit,
-                                            const std::string& data_directory, const env::Wait& wait);
 
 /// Takes the log of the source out of a copy.
 base::Result<void> remove_start_log(env::FileSystem& files, const std::string& data_directory);

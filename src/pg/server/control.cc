@@ -1,0 +1,307 @@
+#include "pg/server/control.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "env/process.h"
+#include "pg/server/server_log.h"
+#include "pg/server/systemd.h"
+
+namespace standfast::server {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr auto kPollInterval = base::Milliseconds(50);
+constexpr auto kSystemctlQuestionTimeout = base::Seconds(10);
+constexpr const char* kPgCtlCluster = "/usr/bin/pg_ctlcluster";
+/// pg_ctl hands these paths to a shell between double quotes.
+constexpr std::string_view kShellCharacters = "\"$`\\\n";
+
+std::string_view word_of(ControlAction action) {
+  switch (action) {
+    case ControlAction::kStart:
+      return "start";
+    case ControlAction::kStop:
+      return "stop";
+    case ControlAction::kRestart:
+      return "restart";
+  }
+  return "";
+}
+
+std::string_view word_of(StopMode mode) {
+  switch (mode) {
+    case StopMode::kSmart:
+      return "smart";
+    case StopMode::kFast:
+      return "fast";
+    case StopMode::kImmediate:
+      return "immediate";
+  }
+  return "";
+}
+
+UnitAction unit_action_of(ControlAction action) {
+  switch (action) {
+    case ControlAction::kStart:
+      return UnitAction::kStart;
+    case ControlAction::kStop:
+      return UnitAction::kStop;
+    case ControlAction::kRestart:
+      return UnitAction::kRestart;
+  }
+  return UnitAction::kStart;
+}
+
+bool is_up(const PostmasterPid& postmaster) {
+  return postmaster.status == PostmasterStatus::kReady || postmaster.status == PostmasterStatus::kStandby;
+}
+
+/// pg_ctl is given a little more than we wait, so that it is we who decide when the time is over.
+std::string pg_ctl_timeout(const env::Wait& wait) {
+  return std::to_string(std::chrono::ceil<base::Seconds>(wait.deadline.remaining()).count() + 2);
+}
+
+std::string shell_quoted(const std::string& text) {
+  const bool is_plain = !text.empty() && text.find_first_not_of(
+                                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                             "0123456789_-+./@:=,") == std::string::npos;
+  if (is_plain) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+/// The file a running server's standard error goes to, so that a restart does not send it elsewhere.
+std::optional<std::string> log_file_of(env::FileSystem& files, pid_t pid) {
+  const auto target = files.read_symlink(fmt::format("/proc/{}/fd/2", pid));
+  if (!target || !target->starts_with('/')) return std::nullopt;
+  const auto info = files.inspect(*target);
+  if (!info || !*info || (*info)->kind != env::FileKind::kRegular) return std::nullopt;
+  return *target;
+}
+
+}  // namespace
+
+Result<ServerControl> ServerControl::choose(env::FileSystem& files, const Cluster& cluster,
+                                            const Installation& installation, RootHelper* root) {
+  ServerControl control(files, cluster, installation);
+  control.root_ = root;
+  const auto wait = env::Wait::for_at_most(kSystemctlQuestionTimeout);
+  control.unit_ = TRY(find_unit(files, cluster.data_directory(), cluster.major(), wait)).value_or("");
+  if (!control.unit_.empty() && root != nullptr) {
+    control.manager_ = Manager::kSystemd;
+  } else if (cluster.debian()) {
+    if (access(kPgCtlCluster, X_OK) != 0) {
+      return Error(ErrorCode::kPrecondition,
+                   fmt::format("the cluster is Debian's {}/{}, but pg_ctlcluster is not here",
+                               cluster.major(), cluster.debian()->name),
+                   "Install the package postgresql-common.");
+    }
+    control.manager_ = Manager::kPgCtlCluster;
+  } else if (cluster.data_directory().find_first_of(kShellCharacters) != std::string::npos) {
+    return Error(
+        ErrorCode::kPrecondition,
+        fmt::format("pg_ctl cannot take the data directory's name: \"{}\"", cluster.data_directory()),
+        "Rename it so that it has no quotes, backslashes, dollar signs or line ends.");
+  }
+  return control;
+}
+
+std::string ServerControl::describe(ControlAction action) const {
+  if (!unit_.empty()) return fmt::format("systemctl {} {}", word_of(action), unit_);
+  if (manager_ == Manager::kPgCtlCluster) {
+    return fmt::format("pg_ctlcluster {} {} {}", cluster_.major(), cluster_.debian()->name, word_of(action));
+  }
+  const std::string log =
+      action == ControlAction::kStop
+          ? ""
+          : " -l " + shell_quoted(cluster_.data_directory() + "/" + std::string(kStartLogName));
+  return fmt::format("{} -D {}{} {}", shell_quoted(installation_.program("pg_ctl")),
+                     shell_quoted(cluster_.data_directory()), log, word_of(action));
+}
+
+std::vector<std::string> ServerControl::argv_of(ControlAction action, StopMode mode,
+                                                const std::string& log_file, const env::Wait& wait) const {
+  const std::string word(word_of(action));
+  std::vector<std::string> argv;
+  if (manager_ == Manager::kPgCtlCluster) {
+    argv = {kPgCtlCluster};
+    if (action != ControlAction::kStart) argv.insert(argv.end(), {"-m", std::string(word_of(mode))});
+    argv.insert(argv.end(), {std::to_string(cluster_.major()), cluster_.debian()->name, word});
+    return argv;
+  }
+  argv = {installation_.program("pg_ctl"), "-D", cluster_.data_directory(), "-w", "-t", pg_ctl_timeout(wait)};
+  if (action != ControlAction::kStart) argv.insert(argv.end(), {"-m", std::string(word_of(mode))});
+  if (action != ControlAction::kStop) argv.insert(argv.end(), {"-l", log_file});
+  argv.push_back(word);
+  return argv;
+}
+
+/// What the program complained of; "" when it was content. Whether the server is up is looked at afterwards:
+/// these programs have time limits of their own.
+Result<std::string> ServerControl::run(ControlAction action, StopMode mode, const std::string& log_file,
+                                       const env::Wait& wait) {
+  if (manager_ == Manager::kSystemd) {
+    const auto done = root_->control_unit(unit_action_of(action), unit_, wait);
+    if (done) return std::string();
+    if (done.error().code != ErrorCode::kServerControl) return done.error();
+    return done.error().message;
+  }
+  const auto result = TRY(env::run_command({.argv = argv_of(action, mode, log_file, wait),
+                                            .set_env = {{"LC_MESSAGES", "C"}},
+                                            .environment = env::ChildEnvironment::kWithoutPostgres},
+                                           wait));
+  if (result.exit_code == 0) return std::string();
+  return result.errors.empty() ? result.output : result.errors;
+}
+
+/// Stopping a service behind systemd's back would mark it as failed, and what is started in its place would
+/// not come back after a reboot.
+Result<void> ServerControl::refuse_without_root(ControlAction action) const {
+  if (unit_.empty() || root_ != nullptr) return base::ok();
+  if (!unit_is_active(unit_, env::Wait::for_at_most(kSystemctlQuestionTimeout))) return base::ok();
+  return Error(ErrorCode::kPermission,
+               fmt::format("the server is run by {}, which only root controls", unit_),
+               fmt::format("Run \"{}\" as root, or this command as root.", describe(action)));
+}
+
+Result<ServerControl::Log> ServerControl::prepare_log(const std::optional<PostmasterPid>& running_now) const {
+  Log log;
+  if (cluster_.debian()) {
+    log.path = cluster_.debian()->log_file();
+  } else if (manager_ == Manager::kPgCtl) {
+    if (running_now) log.path = log_file_of(*files_, running_now->pid).value_or("");
+    if (log.path.empty() || log.path.find_first_of(kShellCharacters) != std::string::npos) {
+      log.path = cluster_.data_directory() + "/" + std::string(kStartLogName);
+    }
+    const std::string folder = env::parent_of(log.path);
+    // The server itself makes it with the rights of its data directory.
+    if (!TRY(files_->inspect_following(folder))) TRY(files_->make_directory(folder, cluster_.mode() & 0750));
+    if (!TRY(files_->inspect(log.path))) TRY(files_->create(log.path, 0600, env::OnExisting::kFail));
+  }
+  const auto info = files_->inspect_following(log.path);
+  if (info && *info) log.size_bytes = (*info)->size_bytes;
+  return log;
+}
+
+Error ServerControl::start_failed(const Log& log, const std::string& complaint) const {
+  const std::string tail = read_log_tail(*files_, log.path, log.size_bytes, cluster_.data_directory());
+  Error error = explain_start_failure(cluster_.data_directory(), log.path, tail, complaint);
+  if (tail.empty() && !unit_.empty()) error.hint = fmt::format("See journalctl -u {}.", unit_);
+  return error;
+}
+
+Result<void> ServerControl::wait_until_up(const Log& log, const std::string& complaint,
+                                          const env::Wait& wait) const {
+  while (true) {
+    const auto postmaster = TRY(cluster_.running());
+    if (!postmaster) return start_failed(log, complaint);
+    if (is_up(*postmaster)) return base::ok();
+    if (wait.stopped()) return env::cancelled_error();
+    if (wait.deadline.passed()) {
+      const std::string tail = read_log_tail(*files_, log.path, log.size_bytes, cluster_.data_directory());
+      Error error(ErrorCode::kTimeout,
+                  fmt::format("the server on \"{}\" runs, but does not take connections yet",
+                              cluster_.data_directory()),
+                  fmt::format("It is left running and may still come up. Its log ends with:\n{}", tail));
+      error.retryable = true;
+      return error;
+    }
+    static_cast<void>(
+        env::wait_for(-1, 0, {wait.deadline.earlier(base::Deadline::after(kPollInterval)), wait.stop}));
+  }
+}
+
+Result<void> ServerControl::wait_until_gone(pid_t pid, const env::Wait& wait) const {
+  while (cluster_.is_postmaster(pid)) {
+    if (wait.stopped()) return env::cancelled_error();
+    if (wait.deadline.passed()) {
+      Error error(
+          ErrorCode::kTimeout,
+          fmt::format("the server on \"{}\" was told to stop and still runs", cluster_.data_directory()),
+          "It waits for sessions or for its last checkpoint; look into its log, then try again.");
+      error.retryable = true;
+      return error;
+    }
+    static_cast<void>(
+        env::wait_for(-1, 0, {wait.deadline.earlier(base::Deadline::after(kPollInterval)), wait.stop}));
+  }
+  return base::ok();
+}
+
+Result<void> ServerControl::start_or_restart(ControlAction action, const env::Wait& wait) {
+  const auto before = TRY(cluster_.running());
+  if (before) TRY(refuse_without_root(action));
+  const Log log = TRY(prepare_log(before));
+  const std::string complaint = TRY(run(action, StopMode::kFast, log.path, wait));
+  const auto after = TRY(cluster_.running());
+  // A restart that could not stop the old server has done nothing.
+  if (action == ControlAction::kRestart && before && after && after->pid == before->pid &&
+      after->start_unix_seconds == before->start_unix_seconds) {
+    return Error(
+        ErrorCode::kServerControl,
+        fmt::format("the server on \"{}\" could not be stopped to restart it", cluster_.data_directory()),
+        complaint.substr(0, complaint.find('\n')));
+  }
+  return wait_until_up(log, complaint, wait);
+}
+
+Result<void> ServerControl::start(const env::Wait& wait) {
+  if (const auto postmaster = TRY(cluster_.running())) {
+    if (postmaster->status != PostmasterStatus::kStopping) return wait_until_up(Log{}, "", wait);
+    TRY(wait_until_gone(postmaster->pid, wait));
+  }
+  return start_or_restart(ControlAction::kStart, wait);
+}
+
+Result<void> ServerControl::restart(const env::Wait& wait) {
+  return start_or_restart(ControlAction::kRestart, wait);
+}
+
+Result<void> ServerControl::stop(StopMode mode, const env::Wait& wait) {
+  const auto postmaster = TRY(cluster_.running());
+  if (!postmaster) return base::ok();
+  TRY(refuse_without_root(ControlAction::kStop));
+  const std::string complaint = TRY(run(ControlAction::kStop, mode, "", wait));
+  const auto after = TRY(cluster_.running());
+  if (!complaint.empty() && after && after->status != PostmasterStatus::kStopping) {
+    return Error(ErrorCode::kServerControl,
+                 fmt::format("the server on \"{}\" did not stop", cluster_.data_directory()),
+                 complaint.substr(0, complaint.find('\n')));
+  }
+  return wait_until_gone(postmaster->pid, wait);
+}
+
+Result<void> ServerControl::promote(const env::Wait& wait) {
+  if (!TRY(cluster_.running())) {
+    return Error(ErrorCode::kPrecondition, fmt::format("no server runs on \"{}\"", cluster_.data_directory()),
+                 "Start the standby first; a standby that is down cannot be promoted.");
+  }
+  const auto result =
+      TRY(env::run_command({.argv = {installation_.program("pg_ctl"), "-D", cluster_.data_directory(), "-w",
+                                     "-t", pg_ctl_timeout(wait), "promote"},
+                            .set_env = {{"LC_MESSAGES", "C"}},
+                            .environment = env::ChildEnvironment::kWithoutPostgres},
+                           wait));
+  // It says itself that it is promoted once the control file does (xlog.c: state DB_IN_PRODUCTION).
+  if (result.exit_code == 0 && TRY(cluster_.control_file()).state == pg::DbState::kInProduction)
+    return base::ok();
+  const std::string said = result.errors.empty() ? result.output : result.errors;
+  return Error(ErrorCode::kServerControl,
+               fmt::format("the standby on \"{}\" was not promoted", cluster_.data_directory()),
+               said.substr(0, said.find('\n')));
+}
+
+Result<void> remove_start_log(env::FileSystem& files, const std::string& data_directory) {
+  const std::string path = data_directory + "/" + std::string(kStartLogName);
+  if (!TRY(files.inspect(path))) return base::ok();
+  return files.remove_file(path);
+}
+
+}  // namespace standfast::server
