@@ -41,6 +41,23 @@ def network(request):
         network.close()
 
 
+@pytest.fixture(scope="module")
+def shared_network(request):
+    """One network for the tests of a file, for those that leave it as they found it."""
+    log_folder = LOGS / Path(request.path).stem / "shared"
+    failed_before = request.session.testsfailed
+    for item in request.session.items:
+        if item.path == request.path and not hasattr(item, "log_folder"):
+            item.log_folder = log_folder
+    network = Network(log_folder)
+    try:
+        yield network
+        if request.session.testsfailed > failed_before:
+            network.keep_logs()
+    finally:
+        network.close()
+
+
 @pytest.fixture
 def pair(network):
     """The seed's two hosts, 10.20.20.1 and 10.20.20.2."""
