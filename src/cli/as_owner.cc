@@ -33,7 +33,7 @@ std::string name_of_user(uid_t uid) {
   return user && *user ? (*user)->name : std::to_string(uid);
 }
 
-/// The directory's owner, if there is a directory with something in it, or one that is not root's.
+/// The directory's owner; none where it is missing and may be.
 Result<std::optional<uid_t>> owner_told_by(env::FileSystem& files, const OwnerRule& rule) {
   if (rule.data_directory.empty()) return std::optional<uid_t>();
   const auto info = TRY(files.inspect_following(rule.data_directory));
@@ -43,11 +43,6 @@ Result<std::optional<uid_t>> owner_told_by(env::FileSystem& files, const OwnerRu
                  "Give the data directory of a PostgreSQL cluster with -D.");
   }
   if (info->owner != 0) return std::optional(info->owner);
-  const bool is_folder = info->kind == env::FileKind::kDirectory;
-  if (is_folder && rule.existence == DataDirectory::kMayBeMissing &&
-      TRY(env::is_empty_directory(files, rule.data_directory))) {
-    return std::optional<uid_t>();
-  }
   return Error(
       ErrorCode::kPermission, fmt::format("\"{}\" belongs to root", rule.data_directory),
       "PostgreSQL never runs as root: give the directory to the server's user (chown -R postgres), or "

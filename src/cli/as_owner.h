@@ -23,8 +23,8 @@ enum class DataDirectory { kMustExist, kMayBeMissing };
 struct OwnerRule {
   std::string data_directory;  ///< "" when the command has none (a demo in a temporary folder)
   DataDirectory existence = DataDirectory::kMustExist;
-  /// Whom root becomes where the directory does not tell: missing, empty, or none. Absent: the owner of the
-  /// nearest folder above it that is not root's, else "postgres".
+  /// Whom root becomes where the directory does not tell, because it is missing or there is none. Absent: the
+  /// owner of the nearest folder above it that is not root's, else "postgres".
   std::optional<std::string> user = {};
 };
 

@@ -17,6 +17,8 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr auto kPollInterval = base::Milliseconds(50);
+constexpr auto kMaxReapTime = base::Seconds(10);
+constexpr std::uint64_t kMaxSmallFileBytes = 64U << 10U;
 constexpr auto kSystemctlQuestionTimeout = base::Seconds(10);
 constexpr const char* kPgCtlCluster = "/usr/bin/pg_ctlcluster";
 /// pg_ctl hands these paths to a shell between double quotes.
@@ -86,10 +88,23 @@ std::optional<std::string> log_file_of(env::FileSystem& files, pid_t pid) {
   return *target;
 }
 
+/// proc(5): "PID (NAME) STATE ...".
+bool is_zombie(env::FileSystem& files, pid_t pid) {
+  const auto status = env::read_whole_file(files, fmt::format("/proc/{}/stat", pid), kMaxSmallFileBytes);
+  return status && status->find(") Z ") != std::string::npos;
+}
+
 }  // namespace
 
 Result<ServerControl> ServerControl::choose(env::FileSystem& files, const Cluster& cluster,
                                             const Installation& installation, RootHelper* root) {
+  if (installation.version.major() != cluster.major()) {
+    return Error(ErrorCode::kVersion,
+                 fmt::format("\"{}\" is of PostgreSQL {}, but the programs in \"{}\" are of {}",
+                             cluster.data_directory(), cluster.major(), installation.bin_directory,
+                             installation.version.to_string()),
+                 fmt::format("Name the bin folder of PostgreSQL {} with --pg-bin.", cluster.major()));
+  }
   ServerControl control(files, cluster, installation);
   control.root_ = root;
   const auto wait = env::Wait::for_at_most(kSystemctlQuestionTimeout);
@@ -147,18 +162,26 @@ std::vector<std::string> ServerControl::argv_of(ControlAction action, StopMode m
 /// these programs have time limits of their own.
 Result<std::string> ServerControl::run(ControlAction action, StopMode mode, const std::string& log_file,
                                        const env::Wait& wait) {
+  Result<std::string> complaint = std::string();
   if (manager_ == Manager::kSystemd) {
     const auto done = root_->control_unit(unit_action_of(action), unit_, wait);
-    if (done) return std::string();
-    if (done.error().code != ErrorCode::kServerControl) return done.error();
-    return done.error().message;
+    if (!done) complaint = done.error();
+  } else {
+    const auto result = env::run_command({.argv = argv_of(action, mode, log_file, wait),
+                                          .set_env = {{"LC_MESSAGES", "C"}},
+                                          .environment = env::ChildEnvironment::kWithoutPostgres},
+                                         wait);
+    if (!result) {
+      complaint = result.error();
+    } else if (result->exit_code != 0) {
+      complaint = result->errors.empty() ? result->output : result->errors;
+    }
   }
-  const auto result = TRY(env::run_command({.argv = argv_of(action, mode, log_file, wait),
-                                            .set_env = {{"LC_MESSAGES", "C"}},
-                                            .environment = env::ChildEnvironment::kWithoutPostgres},
-                                           wait));
-  if (result.exit_code == 0) return std::string();
-  return result.errors.empty() ? result.output : result.errors;
+  if (!complaint && (complaint.error().code == ErrorCode::kTimeout ||
+                     complaint.error().code == ErrorCode::kServerControl)) {
+    return complaint.error().message;
+  }
+  return complaint;
 }
 
 /// Stopping a service behind systemd's back would mark it as failed, and what is started in its place would
@@ -235,6 +258,22 @@ Result<void> ServerControl::wait_until_gone(pid_t pid, const env::Wait& wait) co
   return base::ok();
 }
 
+/// A killed postmaster that process 1 has not waited for yet still has its id, and PostgreSQL takes
+/// postmaster.pid for that of a living server as long as it does.
+Result<void> ServerControl::wait_until_reaped(const env::Wait& wait) const {
+  const auto text =
+      env::read_whole_file(*files_, cluster_.data_directory() + "/postmaster.pid", kMaxSmallFileBytes);
+  const auto postmaster = text ? parse_postmaster_pid(*text) : Result<PostmasterPid>(text.error());
+  if (!postmaster) return base::ok();
+  const env::Wait brief{wait.deadline.earlier(base::Deadline::after(kMaxReapTime)), wait.stop};
+  while (is_zombie(*files_, postmaster->pid) && !brief.deadline.passed()) {
+    if (brief.stopped()) return env::cancelled_error();
+    static_cast<void>(
+        env::wait_for(-1, 0, {brief.deadline.earlier(base::Deadline::after(kPollInterval)), brief.stop}));
+  }
+  return base::ok();
+}
+
 Result<void> ServerControl::start_or_restart(ControlAction action, const env::Wait& wait) {
   const auto before = TRY(cluster_.running());
   if (before) TRY(refuse_without_root(action));
@@ -257,6 +296,7 @@ Result<void> ServerControl::start(const env::Wait& wait) {
     if (postmaster->status != PostmasterStatus::kStopping) return wait_until_up(Log{}, "", wait);
     TRY(wait_until_gone(postmaster->pid, wait));
   }
+  TRY(wait_until_reaped(wait));
   return start_or_restart(ControlAction::kStart, wait);
 }
 

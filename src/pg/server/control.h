@@ -72,6 +72,7 @@ class ServerControl {
   base::Result<void> refuse_without_root(ControlAction action) const;
   base::Result<Log> prepare_log(const std::optional<PostmasterPid>& running_now) const;
   base::Result<void> wait_until_up(const Log& log, const std::string& complaint, const env::Wait& wait) const;
+  base::Result<void> wait_until_reaped(const env::Wait& wait) const;
   base::Result<void> wait_until_gone(pid_t pid, const env::Wait& wait) const;
   base::Error start_failed(const Log& log, const std::string& complaint) const;
 

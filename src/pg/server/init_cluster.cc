@@ -38,10 +38,14 @@ Error initdb_failed(const std::string& directory, std::string said) {
   if (at != std::string::npos) said = said.substr(at + 7);
   said = said.substr(0, std::min<std::size_t>(said.find('\n'), 300));
   ErrorCode code = ErrorCode::kServerControl;
-  if (said.find("Permission denied") != std::string::npos) code = ErrorCode::kPermission;
+  std::string hint = "What it had made is taken away again.";
+  if (said.find("Permission denied") != std::string::npos) {
+    code = ErrorCode::kPermission;
+    hint = fmt::format("Make the directory for its user first, as root: \"install -d -m 0700 -o USER {}\".",
+                       directory);
+  }
   if (said.find("No space left") != std::string::npos) code = ErrorCode::kDiskFull;
-  return {code, fmt::format("initdb could not make a cluster in \"{}\": {}", directory, said),
-          "What it had made is taken away again."};
+  return {code, fmt::format("initdb could not make a cluster in \"{}\": {}", directory, said), hint};
 }
 
 using Settings = std::vector<std::pair<std::string, std::string>>;

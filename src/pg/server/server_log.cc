@@ -90,14 +90,15 @@ constexpr std::string_view kPortAdvice =
     "Another program holds the port: stop it, or give this server another one with \"port\" in its "
     "configuration.";
 constexpr std::array<Reason, 6> kReasons = {{
+    {"lock file \"postmaster.pid\" already exists", ErrorCode::kInUse,
+     "Another process has the id that postmaster.pid names: if it is no PostgreSQL server, remove that "
+     "file."},
     {"Address already in use", ErrorCode::kInUse, kPortAdvice},
-    {"Port conflict", ErrorCode::kInUse, kPortAdvice},
     {"Is another postmaster", ErrorCode::kInUse, kPortAdvice},
+    {"Port conflict", ErrorCode::kInUse, kPortAdvice},
     {"No space left on device", ErrorCode::kDiskFull, "Free some room on that disk."},
     {"Permission denied", ErrorCode::kPermission,
      "See whose the file is: the server's user must be able to use it."},
-    {"could not bind", ErrorCode::kInUse,
-     "See whether the addresses in listen_addresses are this host's and the port is free."},
 }};
 
 }  // namespace
