@@ -18,7 +18,7 @@
 
 namespace standfast::pg {
 
-inline constexpr std::size_t kMaxBackupLabelBytes = 64 * 1024;
+inline constexpr std::size_t kMaxBackupLabelBytes = std::size_t{64} * 1024;
 inline constexpr std::size_t kMaxTablespaceMapBytes = std::size_t{16} << 20U;
 
 enum class BackupFrom : std::uint8_t { kPrimary, kStandby };

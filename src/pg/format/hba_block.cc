@@ -188,7 +188,7 @@ bool ends_with_continuation(std::string_view text, HbaDialect dialect) {
   return dialect == HbaDialect::kWithContinuation && text.ends_with('\\');
 }
 
-Result<std::string> appended(std::string text, std::string rendered, HbaDialect dialect) {
+Result<std::string> appended(const std::string& text, std::string rendered, HbaDialect dialect) {
   if (ends_with_continuation(text, dialect)) {
     return Error(ErrorCode::kPrecondition, "pg_hba.conf ends with a backslash, in the middle of a line",
                  "Take the backslash at its end away, or put an empty line after it.");
@@ -245,7 +245,7 @@ Result<std::string> with_block(std::string_view file_text, const HbaBlock& block
   TRY(check_writable(block));
   const HbaFile file = TRY(parse_hba(text, dialect));
   const std::size_t place = place_for(file, block, text.size());
-  if (place == text.size()) return appended(std::move(text), block.render(), dialect);
+  if (place == text.size()) return appended(text, block.render(), dialect);
   return text.insert(place, block.render());
 }
 

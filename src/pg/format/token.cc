@@ -97,7 +97,7 @@ std::string crc_of(std::string_view text) {
 }
 
 Result<void> check_fields(const Token& token) {
-  const std::array<std::pair<std::string_view, std::string_view>, 7> kFields = {{
+  const std::array<std::pair<std::string_view, std::string_view>, 7> fields = {{
       {token.host, "host"},
       {token.replication_user, "replication user"},
       {token.replication_password.reveal(), "replication password"},
@@ -106,7 +106,7 @@ Result<void> check_fields(const Token& token) {
       {token.monitor_password.reveal(), "monitor password"},
       {token.monitor_database, "monitor database"},
   }};
-  for (const auto& [value, name] : kFields) {
+  for (const auto& [value, name] : fields) {
     if (!is_presentable(value)) return missing_field(name);
   }
   if (token.port == 0) return missing_field("port");
