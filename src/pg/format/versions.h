@@ -42,9 +42,6 @@ class Version {
   constexpr bool has_wal_keep_size() const { return major() >= 13; }  // before: wal_keep_segments
   constexpr bool has_allow_alter_system() const { return major() >= 17; }
   constexpr bool hba_lines_continue() const { return major() >= 14; }  // by a backslash at the end
-  constexpr bool hba_lines_continue() const {
-    return major() >= 14;
-  }  // a backslash at the end joins the next
   constexpr bool hba_has_includes() const { return major() >= 16; }
   constexpr bool hba_file_rules_name_their_file() const { return major() >= 16; }
   constexpr bool receiver_tells_written_and_flushed() const {
