@@ -1,0 +1,97 @@
+// The course of one clone; clone.h has its contract. Inside the folder clone/ only.
+//
+// Threads of a fetch: the caller's receives the backup and hands messages on; the writer unpacks and writes
+// them; SyncPool's make files durable; WalStream's receives WAL. Whichever fails first ends the others.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "clone/clone.h"
+#include "clone/source.h"
+#include "clone/staging.h"
+#include "clone/stream_queue.h"
+#include "clone/sync_pool.h"
+#include "clone/target.h"
+#include "clone/tree_writer.h"
+#include "clone/wal_stream.h"
+
+namespace standfast::clone {
+
+/// What outlives the fetch: all that has to be put in place, or taken back.
+struct StagedClone::State {
+  CloneOptions options;
+  CloneEnvironment environment;
+  base::Stopwatch stopwatch = {};
+  std::optional<Staging> staging = {};
+  std::optional<std::string> created_slot = {};
+  bool server_was_stopped = false;
+  bool placed = false;
+  CloneFacts facts = {};
+
+  void clean_up();
+};
+
+class Fetch {
+ public:
+  Fetch(const CloneOptions& options, const CloneEnvironment& environment);
+
+  base::Result<StagedClone> run();
+  base::Result<ClonePlan> plan();
+
+ private:
+  base::Result<void> check_options() const;
+  base::Result<void> look();
+  base::Result<void> remove_what_a_killed_run_left();
+  base::Result<void> stop_server();
+  base::Result<void> prepare_wal();
+  base::Result<void> make_staging();
+  base::Result<void> create_slots();
+  base::Result<void> create_temporary_slot();
+  base::Result<void> begin_backup();
+  base::Result<void> check_room() const;
+  base::Result<void> place_tablespaces();
+  base::Result<std::string> mapped_location(const pg::BackupTablespace& tablespace) const;
+  base::Result<void> start_wal();
+  base::Result<void> transfer();
+  base::Result<void> receive_backup(StreamQueue& queue, std::size_t copies);
+  base::Result<void> receive_one_copy(StreamQueue& queue);
+  base::Result<void> pass_on(StreamQueue& queue, StreamItem item);
+  base::Result<void> finish_wal();
+  base::Result<void> check_against_manifest();
+  base::Result<void> write_settings();
+  base::Result<void> sync_folders();
+  base::Result<void> hand_over_slot();
+
+  base::Error with_server_warnings(base::Error error) const;
+  TargetRules target_rules(OnRunningServer on_running_server) const;
+  env::Wait wait(base::Clock::duration timeout) const;
+  bool streams_wal() const { return options_.wal == WalMethod::kStream; }
+  void report_progress();
+
+  const CloneOptions& options_;
+  CloneEnvironment environment_;
+  env::FileSystem& files_;
+  base::Reporter& reporter_;
+  std::unique_ptr<StagedClone::State> state_;
+
+  TargetState target_;
+  std::optional<client::ReplicationConnection> backup_connection_;
+  std::optional<client::ReplicationConnection> wal_connection_;
+  SourceFacts source_;
+  std::optional<std::string> stream_slot_;  ///< what the WAL is streamed through
+  bool hands_over_ = false;                 ///< to the named slot, at the end
+  client::BackupStart start_;
+  std::optional<std::uint64_t> total_bytes_;
+  std::map<std::uint32_t, TablespacePlace> tablespaces_;
+  std::unique_ptr<WalStream> wal_;
+  std::unique_ptr<SyncPool> pool_;
+  std::unique_ptr<TreeWriter> writer_;
+  std::uint64_t received_bytes_ = 0;
+  std::uint64_t received_messages_ = 0;
+};
+
+}  // namespace standfast::clone

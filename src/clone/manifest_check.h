@@ -1,0 +1,28 @@
+// Whether what was received is what the server's manifest says it sent.
+//
+// Threading: one thread. Fails: kDamaged with the first file that differs, or when the manifest's own
+// checksum does not hold; kProtocol when it is not understood or of another backup.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "clone/tree_writer.h"
+#include "env/file_system.h"
+#include "pg/format/lsn.h"
+
+namespace standfast::clone {
+
+struct BackupIdentity {
+  pg::SystemId system_id;
+  pg::TimelineId timeline;
+  pg::Lsn start_lsn;
+  pg::Lsn stop_lsn;
+};
+
+/// Of a manifest that was asked for with CRC-32C.
+base::Result<void> check_manifest(const std::string& manifest_text, const std::vector<ReceivedFile>& received,
+                                  const BackupIdentity& backup);
+
+}  // namespace standfast::clone

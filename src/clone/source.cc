@@ -1,0 +1,81 @@
+#include "clone/source.h"
+
+#include <fmt/format.h>
+
+#include "pg/format/replication_message.h"
+#include "pg/format/sql_text.h"
+
+namespace standfast::clone {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+Result<client::ReplicationConnection> connect_to_source(const CloneOptions& options,
+                                                        const env::StopEvent& stop) {
+  return client::ReplicationConnection::open(options.connect, env::Wait::for_at_most(kConnectTimeout, &stop));
+}
+
+Result<SourceFacts> look_at_source(client::ReplicationConnection& connection, const CloneOptions& options,
+                                   const env::StopEvent& stop) {
+  const env::Wait wait = env::Wait::for_at_most(kCommandTimeout, &stop);
+  SourceFacts facts;
+  facts.version = connection.server_version();
+  facts.identity = TRY(connection.identify_system(wait));
+  if (options.expected_system_id && facts.identity.system_id != *options.expected_system_id) {
+    return Error(ErrorCode::kPrecondition,
+                 fmt::format("the server's system identifier is {}, not {}",
+                             facts.identity.system_id.to_string(), options.expected_system_id->to_string()),
+                 "Another cluster answers at this address. Check host and port.");
+  }
+  facts.wal_segment_bytes = TRY(connection.wal_segment_bytes(wait));
+  if (TRY(connection.show("data_directory_mode", wait)) == "0750") facts.modes = {0750, 0750};
+  return facts;
+}
+
+namespace {
+
+Error as_slot_error(Error error, const std::string& slot) {
+  if (error.sqlstate.empty()) return error;
+  error.code = ErrorCode::kSlot;
+  constexpr std::string_view kInUse = "55006";
+  constexpr std::string_view kUndefined = "42704";
+  if (error.sqlstate == kInUse) {
+    error.hint =
+        "Another standby or backup uses this slot. Give this one a slot of its own (-S), or stop the other.";
+  } else if (error.sqlstate == kUndefined) {
+    error.hint = "Add -C to create it, or make it on the primary with \"standfast primary setup\".";
+  } else {
+    error.hint =
+        fmt::format("If it has lost WAL, drop it on the primary ({}) and add -C.", drop_statement(slot));
+  }
+  return error;
+}
+
+}  // namespace
+
+Result<void> try_slot(client::ReplicationConnection& connection, const std::string& slot,
+                      const client::BackupPosition& at, client::ReserveWal reserve, const env::Wait& wait) {
+  auto started = connection.start_replication({slot, at.lsn, at.timeline}, wait);
+  if (!started) return as_slot_error(std::move(started).error(), slot);
+  if (reserve == client::ReserveWal::kYes) {
+    const pg::StandbyStatus status{.write = at.lsn, .flush = at.lsn};
+    TRY(connection.connection().send_copy(base::as_bytes(pg::encode_standby_status(status)), wait));
+  }
+  auto ended = connection.end_replication(wait);
+  if (!ended) return as_slot_error(std::move(ended).error(), slot);
+  return base::ok();
+}
+
+Result<void> drop_slot(const CloneOptions& options, const std::string& slot) {
+  // What was interrupted is cleaned up all the same, so no stop event ends this.
+  const env::Wait wait = env::Wait::for_at_most(kSlotDropTimeout);
+  auto connection = TRY(client::ReplicationConnection::open(options.connect, wait));
+  return connection.drop_slot(slot, wait);
+}
+
+std::string drop_statement(const std::string& slot) {
+  return fmt::format("SELECT pg_drop_replication_slot({})", pg::quote_literal(slot));
+}
+
+}  // namespace standfast::clone

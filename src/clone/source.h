@@ -1,0 +1,45 @@
+// The server a copy comes from: connecting to it, what must be known of it, and its slots.
+//
+// Threading: one thread. Ownership: owns its connections until they are taken.
+// Fails: as ReplicationConnection; kPrecondition when it is not the system that was expected.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/reporter.h"
+#include "base/result.h"
+#include "clone/clone.h"
+#include "clone/tree_writer.h"
+#include "pg/client/replication_connection.h"
+
+namespace standfast::clone {
+
+constexpr base::Seconds kConnectTimeout(30);
+constexpr base::Seconds kCommandTimeout(60);
+
+struct SourceFacts {
+  client::SystemIdentity identity;
+  pg::Version version;
+  std::uint64_t wal_segment_bytes = 0;
+  TreeModes modes;
+};
+
+base::Result<client::ReplicationConnection> connect_to_source(const CloneOptions& options,
+                                                              const env::StopEvent& stop);
+base::Result<SourceFacts> look_at_source(client::ReplicationConnection& connection,
+                                         const CloneOptions& options, const env::StopEvent& stop);
+
+/// Whether the slot can be streamed from: it exists, nobody uses it, it has not lost its WAL. Found out by
+/// doing it for a moment. With kYes it holds back WAL from `at` on afterwards.
+base::Result<void> try_slot(client::ReplicationConnection& connection, const std::string& slot,
+                            const client::BackupPosition& at, client::ReserveWal reserve,
+                            const env::Wait& wait);
+
+/// Drops a slot over a connection of its own, within kSlotDropTimeout, whether stopped or not.
+constexpr base::Seconds kSlotDropTimeout(10);
+base::Result<void> drop_slot(const CloneOptions& options, const std::string& slot);
+/// The statement that does it by hand.
+std::string drop_statement(const std::string& slot);
+
+}  // namespace standfast::clone
