@@ -49,6 +49,9 @@ class Cluster:
     def psql(self, sql, **options):
         return self.host.psql(sql, data=self.data, **options)
 
+    def rows(self, sql, **options):
+        return self.host.rows(sql, data=self.data, **options)
+
     def damage_page(self, table, *, database="postgres", block=0):
         """Flips a byte of a page on disk, behind the server's back, in an area that only the checksum covers."""
         self.psql("CHECKPOINT", database=database)

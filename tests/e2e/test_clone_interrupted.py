@@ -1,0 +1,159 @@
+"""A clone that is interrupted, whatever by, leaves nothing that has to be tidied up by hand, or says what."""
+
+import signal
+
+import pytest
+
+from harness.binaries import DEBIAN
+from harness.clones import (JOURNAL, assert_streams, clone, clone_arguments, clone_environment, fill, primary_by_hand, slots,
+                            staging, start_clone, verify_backup, wait_for_slots, wait_until_copying)
+from harness.cluster import Cluster
+from harness.steps import SLOT
+from harness.waiting import wait_until
+
+SEEDS = ("-R", "-X", "stream", "-C", "-S", SLOT)
+DROP = f"SELECT pg_drop_replication_slot('{SLOT}')"
+
+
+@pytest.fixture
+def primary(pair):
+    primary = primary_by_hand(pair[0])
+    fill(primary, 30)
+    return primary
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_clone_removes_its_staging_and_its_slot(pair, primary, number):
+    h1, h2 = pair
+    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    wait_until_copying(running, h2)
+    assert SLOT in slots(primary)
+    running.signal(number)
+    result = running.wait(20).expect(4)
+    assert slots(primary) == {}, result
+    assert staging(h2) == [] and not h2.data.exists()
+    assert not list(h2.home.rglob("*.pgpass"))
+    clone(h1, h2, *SEEDS).expect(0)
+
+
+def test_ctrl_c_on_a_terminal_ends_the_clone_and_restores_it(pair, primary):
+    h1, h2 = pair
+    terminal = h2.terminal(h2.standfast_command(*clone_arguments(h1, h2, *SEEDS, "-P", "-r", "4M")),
+                           env=clone_environment())
+    terminal.expect(r"\d+%")
+    terminal.interrupt()
+    terminal.finish(20).expect(4)
+    assert slots(primary) == {} and staging(h2) == [] and not h2.data.exists()
+
+
+def test_interrupted_clone_of_root_ends_its_child_too(pair, primary):
+    h1, h2 = pair
+    running = h2.start(h2.standfast_command(*clone_arguments(h1, h2, *SEEDS, "-r", "4M")), env=clone_environment(),
+                       user="root")
+    wait_until_copying(running, h2)
+    running.signal(signal.SIGINT)
+    running.wait(20).expect(4)
+    assert slots(primary) == {} and staging(h2) == [] and not h2.data.exists()
+
+
+def test_run_after_a_killed_one_knows_its_slot_and_removes_its_staging(pair, primary):
+    h1, h2 = pair
+    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    left = wait_until_copying(running, h2)
+    running.signal(signal.SIGKILL)
+    running.wait(10).expect(-9)
+    wait_for_slots(primary, {SLOT: ("f", "f")})
+    assert staging(h2) == sorted([left, JOURNAL])
+    clone(h1, h2, *SEEDS).expect(0)
+    assert staging(h2) == [] and slots(primary) == {SLOT: ("f", "f")}
+    verify_backup(h2)
+    assert_streams(primary, h2)
+
+
+def test_slot_of_someone_else_is_not_taken_for_ones_own(pair, primary):
+    h1, h2 = pair
+    running = start_clone(h1, h2, "-R", "-C", "-S", "first", "-r", "4M")
+    wait_until_copying(running, h2)
+    running.signal(signal.SIGKILL)
+    running.wait(10)
+    primary.psql("SELECT pg_create_physical_replication_slot('second', true)")
+    clone(h1, h2, "-R", "-C", "-S", "second").expect_error(15, "second", "exists")
+    assert "second" in slots(primary)
+
+
+def test_two_clones_into_one_directory_do_not_meet(pair, primary):
+    h1, h2 = pair
+    first = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    left = wait_until_copying(first, h2)
+    clone(h1, h2, "-R", "-C", "-S", "another").expect_error(20, str(h2.data))
+    assert first.alive and staging(h2) == sorted([left, JOURNAL]) and set(slots(primary)) == {SLOT}
+    first.signal(signal.SIGINT)
+    first.wait(20).expect(4)
+
+
+def test_primary_killed_on_the_way_leaves_the_statement_that_drops_the_slot(pair, primary):
+    h1, h2 = pair
+    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    wait_until_copying(running, h2)
+    primary.stop("immediate")
+    result = running.wait(30)
+    result.expect_error(6, "hint: ")
+    assert DROP in result.err
+    assert staging(h2) == [JOURNAL] and not h2.data.exists()
+    primary.start()
+    clone(h1, h2, *SEEDS).expect(0)
+    verify_backup(h2)
+    assert staging(h2) == []
+
+
+def test_primary_that_drops_the_connection_but_lives_loses_the_slot(pair, primary):
+    h1, h2 = pair
+    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    wait_until_copying(running, h2)
+    primary.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE state = 'backup'")
+    running.wait(30).expect_error(6, "hint: ")
+    wait_for_slots(primary, {})
+    assert staging(h2) == [] and not h2.data.exists()
+
+
+def test_lost_wal_stream_ends_the_clone(pair, primary):
+    h1, h2 = pair
+    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    wait_until_copying(running, h2)
+    wait_until(lambda: primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == "1", 10,
+               "the WAL stream")
+    primary.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE state = 'streaming'")
+    running.wait(30).expect_error(6, "hint: ")
+    wait_for_slots(primary, {})
+    assert staging(h2) == [] and not h2.data.exists()
+
+
+def test_link_that_breaks_on_the_way_ends_the_clone_within_a_minute(network, pair, primary):
+    h1, h2 = pair
+    network.limit_rate(h2, 40)
+    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    wait_until_copying(running, h2)
+    network.link_down(h2)
+    result = running.wait(100)
+    assert result.code in (6, 16), result
+    assert result.seconds < 75 and DROP in result.err and "hint: " in result.err
+    assert staging(h2) == [JOURNAL] and not h2.data.exists()
+    network.link_up(h2)
+    clone(h1, h2, *SEEDS).expect(0)
+    verify_backup(h2)
+
+
+def test_killed_run_with_replace_leaves_the_old_directory(pair, primary):
+    h1, h2 = pair
+    old = Cluster(h2, DEBIAN).init().start()
+    old.psql("CREATE TABLE precious AS SELECT 7 AS seven")
+    old.stop()
+    running = start_clone(h1, h2, *SEEDS, "--replace", "-r", "4M")
+    wait_until_copying(running, h2)
+    running.signal(signal.SIGKILL)
+    running.wait(10)
+    assert Cluster(h2, DEBIAN).start().psql("SELECT seven FROM precious") == "7"
+    old.stop()
+    clone(h1, h2, *SEEDS, "--replace").expect(0)
+    (aside,) = staging(h2)
+    assert Cluster(h2, DEBIAN, h2.cluster_folder / aside).start().psql("SELECT seven FROM precious") == "7"

@@ -1,0 +1,138 @@
+"""`join` a second time, and after it was killed at each of its stages."""
+
+import os
+import signal
+
+from harness import steps
+from harness.binaries import DEBIAN
+from harness.clones import fill, slots, staging, wait_until_copying
+from harness.cluster import Cluster
+from harness.steps import SLOT, carry_token, join, set_up_primary
+from harness.waiting import wait_until
+
+
+def start_join(host, token, *options):
+    return host.start(host.standfast_command("join", "-D", host.data, "--token-file", token, *options))
+
+
+def pid_of_server(host):
+    return (host.data / "postmaster.pid").read_text().splitlines()[0]
+
+
+def test_second_join_copies_nothing_and_leaves_the_server_running(pair):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    token = carry_token(h1, h2)
+    join(h2, token).expect(0)
+    pid, identity = pid_of_server(h2), (h2.data / "PG_VERSION").stat().st_ino
+    secrets = {path: path.read_bytes() for path in h2.secrets.rglob("*") if path.is_file()}
+    again = join(h2, token, "--output", "json").expect(0).json()
+    assert again["was_a_standby_already"] is True and "copy" not in again
+    assert pid_of_server(h2) == pid and (h2.data / "PG_VERSION").stat().st_ino == identity
+    assert {path: path.read_bytes() for path in h2.secrets.rglob("*") if path.is_file()} == secrets
+    steps.assert_replicates(h1, h2)
+
+
+def test_join_of_a_stopped_standby_starts_it(pair):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    token = carry_token(h1, h2)
+    join(h2, token).expect(0)
+    identity = (h2.data / "PG_VERSION").stat().st_ino
+    h2.standfast("standby", "stop", "-D", h2.data).expect(0)
+    join(h2, token).expect(0)
+    assert (h2.data / "PG_VERSION").stat().st_ino == identity
+    steps.assert_replicates(h1, h2)
+
+
+def test_join_killed_in_the_copy_is_done_again(pair):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    fill(h1, 20)
+    token = carry_token(h1, h2)
+    running = start_join(h2, token, "-r", "4M")
+    wait_until_copying(running, h2)
+    running.signal(signal.SIGKILL)
+    running.wait(10).expect(-9)
+    assert not h2.data.exists() and staging(h2)
+    wait_until(lambda: slots(h1) == {SLOT: ("f", "f")}, 20, "the slot free again")
+    join(h2, token).expect(0)
+    steps.assert_replicates(h1, h2)
+    steps.assert_nothing_lies_around(h2)
+
+
+def test_join_killed_between_copy_and_start_goes_on_without_a_copy(pair):
+    """The first run gets a pg_ctl that takes its time, so that it can be killed before the server is there."""
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    token = carry_token(h1, h2)
+    slow = h2.folder / "tmp" / "bin"
+    slow.mkdir()
+    for path in DEBIAN.bin_dir.iterdir():
+        if path.name != "pg_ctl":
+            (slow / path.name).symlink_to(path)
+    (slow / "pg_ctl").write_text("#!/bin/sh\ntouch /tmp/starting\nexec sleep 100\n")
+    (slow / "pg_ctl").chmod(0o755)
+    running = start_join(h2, token, "--pg-bin", "/tmp/bin")
+    wait_until(lambda: (h2.folder / "tmp" / "starting").exists() or not running.alive, 60, "the start")
+    assert running.alive, running.wait()
+    running.signal(signal.SIGKILL)
+    running.wait(10).expect(-9)
+    assert (h2.data / "standby.signal").exists() and not (h2.data / "postmaster.pid").exists()
+    identity = (h2.data / "PG_VERSION").stat().st_ino
+
+    second = join(h2, token, "--output", "json").expect(0).json()
+
+    assert second["was_a_standby_already"] is True and "copy" not in second
+    assert (h2.data / "PG_VERSION").stat().st_ino == identity
+    steps.assert_replicates(h1, h2)
+    steps.assert_nothing_lies_around(h2)
+
+
+def test_interrupted_join_leaves_nothing_and_keeps_the_slot_of_the_setup(pair):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    fill(h1, 20)
+    token = carry_token(h1, h2)
+    running = start_join(h2, token, "-r", "4M")
+    wait_until_copying(running, h2)
+    running.signal(signal.SIGINT)
+    running.wait(20).expect(4)
+    assert not h2.data.exists() and staging(h2) == []
+    assert not [path for path in h2.secrets.rglob("*") if path.is_file()]
+    assert slots(h1) == {SLOT: ("f", "f")}
+    assert h1.psql("SELECT restart_lsn IS NULL FROM pg_replication_slots") == "t", "the slot holds WAL for nobody"
+    join(h2, token).expect(0)
+    steps.assert_replicates(h1, h2)
+
+
+def test_standby_that_does_not_start_shows_its_log_and_stays(pair):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    h1.psql("ALTER SYSTEM SET shared_buffers = '60000GB'")  # waits for a restart on the primary; the copy takes it
+    token = carry_token(h1, h2)
+    failed = join(h2, token)
+    failed.expect_error(19, "hint: ")
+    assert "memory" in failed.err
+    assert (h2.data / "PG_VERSION").exists() and not (h2.data / "postmaster.pid").exists()
+    (h2.data / "postgresql.auto.conf").write_text("".join(
+        line for line in (h2.data / "postgresql.auto.conf").read_text().splitlines(True) if "shared_buffers" not in line))
+    join(h2, token).expect(0)
+    steps.assert_replicates(h1, h2)
+
+
+def test_join_of_another_token_does_not_take_the_standby_for_its_own(pair):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    join(h2, carry_token(h1, h2)).expect(0)
+    pid = pid_of_server(h2)
+    h1.standfast("primary", "setup", "-D", h1.data, "--standby", "10.20.20.3", "--restart", timeout=120).expect(0)
+    other = [path for path in h1.secrets.rglob("*.token") if SLOT not in path.name]
+    assert len(other) == 1, other
+    token = h2.write("token2", other[0].read_text())
+    join(h2, token).expect_error(20, str(h2.data), "hint: ")
+    assert pid_of_server(h2) == pid
+    os.kill(int(pid), 0)
+    steps_rows = h2.psql("SELECT slot_name FROM pg_stat_wal_receiver")
+    assert steps_rows == SLOT
+    assert Cluster(h2, DEBIAN).running
