@@ -44,6 +44,8 @@ class Output {
   /// One object now, on a line of its own: for a command that goes on and on (--watch).
   virtual void json_line(const nlohmann::ordered_json& object) = 0;
   virtual bool stdout_is_terminal() const = 0;
+  /// Whether escapes may be written there: a terminal, and no NO_COLOR.
+  virtual bool may_redraw() const = 0;
   /// Of standard output; 80 if it is no terminal.
   virtual int width_columns() const = 0;
 };

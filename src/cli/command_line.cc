@@ -86,6 +86,7 @@ class StandardOutput final : public Output {
     if (!write_whole(STDOUT_FILENO, as_json_line(object))) stop_.set();
   }
   bool stdout_is_terminal() const override { return env::is_terminal(STDOUT_FILENO); }
+  bool may_redraw() const override { return may_colour(STDOUT_FILENO); }
   int width_columns() const override { return env::terminal_width_columns(STDOUT_FILENO); }
 
   /// The end of the command: the one json object, if that is the format.
@@ -228,8 +229,7 @@ std::string help_text(const CommandEntry& entry, CLI::App& app) {
   return out;
 }
 
-std::string help_for(std::span<const CommandEntry> commands, const CommandEntry& entry) {
-  static_cast<void>(commands);
+std::string help_for(const CommandEntry& entry) {
   const std::unique_ptr<Command> command = entry.make();
   const Result<ParsedOptions> parsed = parse_options(entry, *command, {"--help"});
   return parsed && parsed->help ? *parsed->help : "";
@@ -303,7 +303,7 @@ int run_help(std::span<const CommandEntry> commands, std::span<const std::string
   if (topic[0] == "exit-codes") return print_and_succeed(exit_codes_text());
   const Result<CommandMatch> match = find_command(commands, topic);
   if (!match) return fail_early(topic, match.error());
-  return print_and_succeed(help_for(commands, *match->entry));
+  return print_and_succeed(help_for(*match->entry));
 }
 
 }  // namespace

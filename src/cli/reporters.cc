@@ -30,6 +30,12 @@ double seconds_of(Clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
+/// Whole seconds, at least one: what is left is a guess.
+std::string time_left(double seconds) {
+  const auto whole = std::max(1L, static_cast<long>(seconds + 0.5));
+  return whole < 60 ? fmt::format("{} s", whole) : base::format_duration(std::chrono::seconds(whole));
+}
+
 /// As much of the text as fits; `text` is printable.
 std::string cut_to(std::string text, int columns) {
   while (!text.empty() && display_width(text) > columns) {
@@ -130,10 +136,7 @@ std::string TerminalReporter::progress_line(const base::Progress& progress) cons
       const double left =
           static_cast<double>(*progress.total_bytes - progress.done_bytes) / bytes_per_second_;
       constexpr double kLongestSeconds = 100.0 * 3600;  // beyond it a figure says nothing
-      if (left < kLongestSeconds) {
-        line += fmt::format(", {} left",
-                            base::format_duration(std::chrono::seconds(static_cast<long>(left + 0.5))));
-      }
+      if (left < kLongestSeconds) line += fmt::format(", {} left", time_left(left));
     }
   }
   if (!progress.activity.empty()) line += fmt::format("  {}", progress.activity);

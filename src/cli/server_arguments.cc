@@ -1,0 +1,128 @@
+#include "cli/server_arguments.h"
+
+#include <cstdlib>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "env/terminal.h"
+#include "pg/server/cluster.h"
+
+namespace standfast::cli {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+/// Statements go to this database where nothing names one: it is always there, unlike one named as the role.
+constexpr const char* kMaintenanceDatabase = "postgres";
+
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+bool is_conninfo(const std::string& text) {
+  return text.find('=') != std::string::npos || text.starts_with("postgres://") ||
+         text.starts_with("postgresql://");
+}
+
+bool names(const client::ConnectOptions& options, std::string_view keyword) {
+  for (const auto& [name, value] : options.parameters) {
+    if (name == keyword && !value.empty()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void ServerArguments::declare(CLI::App& app) {
+  const std::string group = "Which servers";
+  app.add_option("-D,--pgdata", data_directory_, "the server that runs on this data directory (or PGDATA)")
+      ->type_name("DIR")
+      ->group(group);
+  app.add_option("-d,--dbname", conninfos_,
+                 "a server, as a connection string or URI; give it twice for both sides")
+      ->type_name("CONNINFO")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("-h,--host", host_, "the server's host or socket directory")
+      ->type_name("HOST")
+      ->group(group);
+  app.add_option("-p,--port", port_, "the server's port")->type_name("PORT")->group(group);
+  app.add_option("-U,--username", user_, "the role to log in as")->type_name("ROLE")->group(group);
+  app.add_flag("-w,--no-password", never_ask_, "never ask for a password")->group(group);
+  app.add_flag("-W,--password", ask_password_, "ask for the password first")->group(group);
+}
+
+Result<void> ServerArguments::prepare(CommandContext& context) {
+  if (ask_password_ && never_ask_) {
+    return Error(ErrorCode::kUsage, "-w and -W contradict each other", "Leave one of them out.");
+  }
+  const bool is_named = !data_directory_.empty() || !conninfos_.empty() || !host_.empty() || !port_.empty();
+  if (!is_named && is_set("PGDATA")) data_directory_ = std::getenv("PGDATA");
+  if (ask_password_) password_ = TRY(env::ask_secret("Password: ", context.stop));
+  return base::ok();
+}
+
+std::optional<OwnerRule> ServerArguments::owner_rule() const {
+  if (data_directory_.empty()) return std::nullopt;
+  return OwnerRule{.data_directory = data_directory_};
+}
+
+Result<std::vector<client::ConnectOptions>> ServerArguments::servers(CommandContext& context) const {
+  std::vector<client::ConnectOptions> servers;
+  if (!data_directory_.empty()) servers.push_back(TRY(from_data_directory(context)));
+  for (const std::string& conninfo : conninfos_) servers.push_back(TRY(from_conninfo(conninfo)));
+  const bool by_host = data_directory_.empty() && (!host_.empty() || !port_.empty());
+  if (servers.empty() || by_host) servers.push_back(from_host());
+  return servers;
+}
+
+Result<client::ConnectOptions> ServerArguments::from_data_directory(CommandContext& context) const {
+  const auto cluster = TRY(server::Cluster::open(context.files, data_directory_));
+  const auto running = TRY(cluster.running());
+  if (!running && TRY(cluster.is_standby())) {
+    return Error(ErrorCode::kStandbyUnreachable,
+                 fmt::format("the standby on \"{}\" is not running", cluster.data_directory()),
+                 fmt::format("Start it: standfast standby start -D {}", cluster.data_directory()));
+  }
+  auto options = TRY(cluster.local_connection(kMaintenanceDatabase));
+  if (!user_.empty()) options.set("user", user_);
+  if (password_) options.password = password_;
+  return options;
+}
+
+Result<client::ConnectOptions> ServerArguments::from_conninfo(const std::string& text) const {
+  client::ConnectOptions options;
+  if (is_conninfo(text)) {
+    options.parameters = TRY(client::parse_conninfo(text));
+  } else {
+    options.set("dbname", text);
+    if (!host_.empty()) options.set("host", host_);
+    if (!port_.empty()) options.set("port", port_);
+  }
+  add_login(options);
+  return options;
+}
+
+client::ConnectOptions ServerArguments::from_host() const {
+  client::ConnectOptions options;
+  if (!host_.empty()) options.set("host", host_);
+  if (!port_.empty()) options.set("port", port_);
+  add_login(options);
+  return options;
+}
+
+void ServerArguments::add_login(client::ConnectOptions& options) const {
+  if (!user_.empty() && !names(options, "user")) options.set("user", user_);
+  const bool may_come_from_a_service = names(options, "service") || is_set("PGSERVICE");
+  if (!names(options, "dbname") && !is_set("PGDATABASE") && !may_come_from_a_service) {
+    options.set("dbname", kMaintenanceDatabase);
+  }
+  if (password_) options.password = password_;
+}
+
+}  // namespace standfast::cli
