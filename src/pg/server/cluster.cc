@@ -243,8 +243,10 @@ Result<client::ConnectOptions> Cluster::local_connection(const std::string& data
   return options;
 }
 
-Result<client::Connection> Cluster::connect(const std::string& database, const env::Wait& wait) const {
-  const client::ConnectOptions options = TRY(local_connection(database));
+Result<client::Connection> Cluster::connect(const std::string& database, const env::Wait& wait,
+                                            const std::optional<std::string>& user) const {
+  client::ConnectOptions options = TRY(local_connection(database));
+  if (user) options.set("user", *user);
   auto connection = TRY(client::Connection::open(options, wait));
   const auto rows =
       TRY(connection.query("SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()), "

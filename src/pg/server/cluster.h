@@ -80,7 +80,9 @@ class Cluster {
   /// no password are set.
   base::Result<client::ConnectOptions> local_connection(const std::string& database) const;
   /// Connects so and makes sure that the server at the other end is the one of this directory.
-  base::Result<client::Connection> connect(const std::string& database, const env::Wait& wait) const;
+  /// Without a user it is libpq's default: PGUSER, else the operating system user's name.
+  base::Result<client::Connection> connect(const std::string& database, const env::Wait& wait,
+                                           const std::optional<std::string>& user = {}) const;
 
  private:
   explicit Cluster(env::FileSystem& files) : files_(&files) {}

@@ -324,18 +324,33 @@ Result<void> ServerControl::promote(const env::Wait& wait) {
                  "Start the standby first; a standby that is down cannot be promoted.");
   }
   const auto result =
-      TRY(env::run_command({.argv = {installation_.program("pg_ctl"), "-D", cluster_.data_directory(), "-w",
-                                     "-t", pg_ctl_timeout(wait), "promote"},
-                            .set_env = {{"LC_MESSAGES", "C"}},
-                            .environment = env::ChildEnvironment::kWithoutPostgres},
-                           wait));
-  // It says itself that it is promoted once the control file does (xlog.c: state DB_IN_PRODUCTION).
-  if (result.exit_code == 0 && TRY(cluster_.control_file()).state == pg::DbState::kInProduction)
-    return base::ok();
-  const std::string said = result.errors.empty() ? result.output : result.errors;
+      env::run_command({.argv = {installation_.program("pg_ctl"), "-D", cluster_.data_directory(), "-w", "-t",
+                                 pg_ctl_timeout(wait), "promote"},
+                        .set_env = {{"LC_MESSAGES", "C"}},
+                        .environment = env::ChildEnvironment::kWithoutPostgres},
+                       wait);
+  if (!result && result.error().code != ErrorCode::kTimeout) return result.error();
+  // pg_ctl says that it is done once the control file says so (xlog.c: DB_IN_PRODUCTION).
+  if (TRY(cluster_.control_file()).state == pg::DbState::kInProduction) return base::ok();
+  if (!result) {
+    return Error(
+        ErrorCode::kTimeout,
+        fmt::format("the standby on \"{}\" was told to become a primary and is not one yet",
+                    cluster_.data_directory()),
+        "It goes on by itself once it has replayed what it had received; its log says how far it is.");
+  }
+  const std::string said = result->errors.empty() ? result->output : result->errors;
   return Error(ErrorCode::kServerControl,
                fmt::format("the standby on \"{}\" was not promoted", cluster_.data_directory()),
                said.substr(0, said.find('\n')));
+}
+
+std::string ServerControl::log_tail() const {
+  std::string path;
+  if (const auto postmaster = cluster_.running(); postmaster && *postmaster) {
+    path = log_file_of(*files_, (*postmaster)->pid).value_or("");
+  }
+  return read_log_tail(*files_, path, 0, cluster_.data_directory());
 }
 
 Result<void> remove_start_log(env::FileSystem& files, const std::string& data_directory) {

@@ -53,7 +53,10 @@ class ServerControl {
   /// A systemd unit is stopped as its file says (fast), whatever the mode.
   base::Result<void> stop(StopMode mode, const env::Wait& wait);
   base::Result<void> restart(const env::Wait& wait);
-  /// Asks the standby to become a primary; back when it is out of recovery.
+  /// The last lines of the server's log, wherever it goes; "" when that is not known.
+  std::string log_tail() const;
+  /// Asks the standby to become a primary; back when it is out of recovery. kTimeout: it was asked, and still
+  /// replays what it has received.
   base::Result<void> promote(const env::Wait& wait);
 
  private:
