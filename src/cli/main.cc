@@ -6,6 +6,9 @@
 
 int main(int argc, char** argv) {
   const std::vector<standfast::cli::CommandEntry> commands = {
+      {"primary setup", "make a server the primary of its standbys",
+       "standfast primary setup -D /var/lib/postgresql/15/main --standby 10.20.20.2",
+       standfast::cli::make_primary_setup_command},
       {"status", "who replicates, how far behind, and what is wrong",
        "standfast status -D /var/lib/postgresql/15/main", standfast::cli::make_status_command},
   };

@@ -58,8 +58,11 @@ struct PrimarySetupOptions {
   std::string maintenance_database = "postgres";
 };
 
+enum class ChangeKind : std::uint8_t { kCluster, kSetting, kRole, kDatabase, kHba, kRestart, kSlot, kToken };
+
 /// One change, done or planned, for a person to read.
 struct PlannedChange {
+  ChangeKind kind = ChangeKind::kSetting;
   std::string step;    ///< the seed's number: "1.1"
   std::string what;    ///< "listen_addresses: 'localhost' -> '*'"
   std::string reason;  ///< "10.20.20.2 connects to 10.20.20.1"

@@ -1,0 +1,279 @@
+// `standfast primary setup`: makes a server a primary that the named standbys may copy and follow.
+#include <cstdlib>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cli/commands.h"
+#include "cli/secret_input.h"
+#include "env/terminal.h"
+#include "setup/primary_setup.h"
+
+namespace standfast::cli {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using setup::PrimaryMember;
+using setup::PrimarySetupOutcome;
+using setup::PrimaryVerdict;
+
+std::string_view word_for(PrimaryVerdict verdict) {
+  switch (verdict) {
+    case PrimaryVerdict::kPlanned:
+      return "planned";
+    case PrimaryVerdict::kUnchanged:
+      return "unchanged";
+    case PrimaryVerdict::kChanged:
+      return "changed";
+    case PrimaryVerdict::kPendingRestart:
+      return "pending_restart";
+  }
+  return "";
+}
+
+std::string_view word_for(setup::ChangeKind kind) {
+  switch (kind) {
+    case setup::ChangeKind::kCluster:
+      return "cluster";
+    case setup::ChangeKind::kSetting:
+      return "setting";
+    case setup::ChangeKind::kRole:
+      return "role";
+    case setup::ChangeKind::kDatabase:
+      return "database";
+    case setup::ChangeKind::kHba:
+      return "hba";
+    case setup::ChangeKind::kRestart:
+      return "restart";
+    case setup::ChangeKind::kSlot:
+      return "slot";
+    case setup::ChangeKind::kToken:
+      return "token";
+  }
+  return "";
+}
+
+/// Of a token only the file is told.
+nlohmann::ordered_json as_json(const PrimarySetupOutcome& outcome) {
+  auto changes = nlohmann::ordered_json::array();
+  for (const auto& change : outcome.changes) {
+    changes.push_back({{"step", change.step},
+                       {"kind", word_for(change.kind)},
+                       {"what", change.what},
+                       {"reason", change.reason}});
+  }
+  auto members = nlohmann::ordered_json::array();
+  for (const PrimaryMember& member : outcome.members) {
+    nlohmann::ordered_json one = {
+        {"slot", member.slot}, {"address", member.address_cidr}, {"host", member.host}};
+    one["token_file"] = member.token_path ? nlohmann::ordered_json(*member.token_path) : nullptr;
+    if (!member.manual.empty()) one["manual"] = member.manual;
+    members.push_back(std::move(one));
+  }
+  return {{"verdict", word_for(outcome.verdict)},
+          {"system_identifier", outcome.system_id.value() != 0
+                                    ? nlohmann::ordered_json(outcome.system_id.to_string())
+                                    : nlohmann::ordered_json(nullptr)},
+          {"port", outcome.port},
+          {"changes", std::move(changes)},
+          {"pending_restart", outcome.pending_restart},
+          {"members", std::move(members)}};
+}
+
+class PrimarySetupCommand final : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("-D,--pgdata", options_.data_directory, "data directory of the primary (default: $PGDATA)")
+        ->type_name("DIR");
+    app.add_option("--standby", options_.standbys,
+                   "address of a standby, IPv4 or IPv6; again for each. Without it: those of earlier runs")
+        ->type_name("ADDR")
+        ->take_all();
+    app.add_option("-S,--slot", options_.slot,
+                   "name of the slot, for a single --standby (default: pgstandbyN)")
+        ->type_name("NAME");
+    declare_server(app);
+    declare_roles(app);
+    declare_new_cluster(app);
+    app.add_option("--advertise", options_.advertised_host,
+                   "host name or address the standby connects to (default: this host's address towards it)")
+        ->type_name("HOST");
+    app.add_flag("--no-token", no_token_, "print how to make the standby by hand instead of a token");
+    app.add_flag("--dry-run", dry_run_, "print what would be done, and do nothing");
+  }
+
+  Result<void> prepare(CommandContext& context) override {
+    if (options_.data_directory.empty()) {
+      const char* data_directory = std::getenv("PGDATA");
+      if (data_directory == nullptr || *data_directory == '\0') {
+        return Error(ErrorCode::kUsage, "no data directory is named",
+                     "Give the primary's with -D, or set PGDATA.");
+      }
+      options_.data_directory = data_directory;
+    }
+    options_.data_directory = env::absolute_path(options_.data_directory);
+    TRY(check_new_cluster());
+    if (ask_password_ || !password_file_.empty()) TRY(take_password(context));
+    if (restart_) options_.restart = setup::RestartLeave::kGiven;
+    if (rotate_) options_.rotation = setup::PasswordRotation::kYes;
+    if (no_token_) options_.token = setup::TokenWish::kManual;
+    if (dry_run_) options_.mode = setup::RunMode::kDryRun;
+    return base::ok();
+  }
+
+  std::optional<OwnerRule> owner_rule() const override {
+    OwnerRule rule;
+    rule.data_directory = options_.data_directory;
+    rule.existence = init_ ? DataDirectory::kMayBeMissing : DataDirectory::kMustExist;
+    return rule;
+  }
+
+  Result<int> run(CommandContext& context) override {
+    setup::SetupEnvironment environment{
+        .files = context.files, .stop = context.stop, .reporter = context.reporter, .root = context.root};
+    if (context.output.format() == OutputFormat::kText && context.output.stdout_is_terminal() &&
+        env::can_ask()) {
+      environment.ask_yes_no = [&context](std::string_view question) {
+        return env::ask_yes_no(std::string(question) + " [y/N] ", context.stop);
+      };
+    }
+    const PrimarySetupOutcome outcome = TRY(setup::run_primary_setup(options_, environment));
+    context.output.json(as_json(outcome));
+    context.output.text(text_of(outcome, context));
+    return outcome.verdict == PrimaryVerdict::kPendingRestart ? base::exit_code_of(ErrorCode::kPendingRestart)
+                                                              : 0;
+  }
+
+ private:
+  void declare_server(CLI::App& app) {
+    app.add_flag("--restart", restart_, "restart the server if a setting needs it, without asking");
+    app.add_option("--listen", options_.listen_addresses,
+                   "listen_addresses, where the present one leaves the standby's way out")
+        ->type_name("LIST")
+        ->capture_default_str();
+    app.add_option("-U,--username", options_.superuser,
+                   "superuser to log in as (default: the operating system user)")
+        ->type_name("ROLE");
+    app.add_option("--maintenance-db", options_.maintenance_database, "database to log in to")
+        ->type_name("NAME")
+        ->capture_default_str();
+    app.add_option("--pg-bin", options_.bin_directory, "folder of PostgreSQL's programs")->type_name("DIR");
+  }
+
+  void declare_roles(CLI::App& app) {
+    app.add_option("--replication-role", options_.replication_role,
+                   "role the standbys log in as (default: replicator)")
+        ->type_name("ROLE");
+    auto* ask = app.add_flag("-W,--password", ask_password_, "ask for the replication role's password");
+    app.add_option("--password-file", password_file_,
+                   "file with the replication role's password, - for standard input (default: one is made)")
+        ->type_name("FILE")
+        ->excludes(ask);
+    app.add_flag("--rotate-password", rotate_, "give both roles new passwords");
+  }
+
+  void declare_new_cluster(CLI::App& app) {
+    auto* init = app.add_flag("--init", init_, "make a new cluster in DIR if there is none, and start it");
+    app.add_option("-p,--port", port_, "port of the new cluster (default: 5432)")
+        ->type_name("PORT")
+        ->needs(init);
+    app.add_option("--socket-directory", socket_directory_, "folder for the new cluster's sockets")
+        ->type_name("DIR")
+        ->needs(init);
+  }
+
+  Result<void> check_new_cluster() {
+    if (!init_) return base::ok();
+    setup::NewClusterOptions cluster;
+    if (port_ < 1 || port_ > 65535) {
+      return Error(ErrorCode::kUsage, "the port is not one", "Give a number from 1 to 65535 with --port.");
+    }
+    cluster.port = static_cast<std::uint16_t>(port_);
+    if (!socket_directory_.empty()) cluster.socket_directory = env::absolute_path(socket_directory_);
+    options_.init = cluster;
+    return base::ok();
+  }
+
+  Result<void> take_password(CommandContext& context) {
+    if (!password_file_.empty()) {
+      options_.replication_password = TRY(read_secret_file(password_file_, context));
+      return base::ok();
+    }
+    options_.replication_password = TRY(env::ask_secret("password of the replication role: ", context.stop));
+    const base::Secret again = TRY(env::ask_secret("once more: ", context.stop));
+    if (again == *options_.replication_password) return base::ok();
+    return Error(ErrorCode::kUsage, "the two passwords are not the same", "Run this again.");
+  }
+
+  std::string text_of(const PrimarySetupOutcome& outcome, const CommandContext& context) const {
+    switch (outcome.verdict) {
+      case PrimaryVerdict::kPlanned:
+        return text_of_plan(outcome);
+      case PrimaryVerdict::kPendingRestart:
+        return fmt::format(
+            "\nall is done but a restart, for {}\nrestart the server, then run this again for the token:\n\n"
+            "    {}\n",
+            fmt::join(outcome.pending_restart, ", "), outcome.restart_command);
+      case PrimaryVerdict::kUnchanged:
+        if (dry_run_) return "nothing to change\n";
+        return "\nnothing was changed: all was as it should be\n" + next_steps(outcome, context);
+      case PrimaryVerdict::kChanged:
+        break;
+    }
+    return next_steps(outcome, context);
+  }
+
+  static std::string text_of_plan(const PrimarySetupOutcome& outcome) {
+    std::string text = "what would be done:\n";
+    for (const auto& change : outcome.changes) {
+      text += fmt::format("  {}  {}\n       {}\n", change.step, change.what, change.reason);
+    }
+    return text + "nothing was done (--dry-run)\n";
+  }
+
+  std::string next_steps(const PrimarySetupOutcome& outcome, const CommandContext& context) const {
+    std::string text;
+    for (const PrimaryMember& member : outcome.members) {
+      text += fmt::format("\nnow on the standby {} (slot {}):\n\n", member.address_cidr, member.slot);
+      if (!member.manual.empty()) {
+        for (const std::string& line : member.manual) text += "    " + line + "\n";
+        continue;
+      }
+      text += fmt::format("    {} join -D {}\n\n", context.program, options_.data_directory);
+      if (!member.token) continue;
+      const std::string path = member.token_path.value_or("");
+      if (context.output.stdout_is_terminal()) {
+        text += fmt::format("and give it this token, which is a password, when it asks:\n\n{}\n\n",
+                            member.token->reveal());
+        text +=
+            fmt::format("(the token is in {} too; --token-file and standard input take it as well)\n", path);
+      } else {
+        text += fmt::format("it asks for the token, or takes it by --token-file; the token is in {}\n", path);
+      }
+    }
+    return text;
+  }
+
+  setup::PrimarySetupOptions options_;
+  std::string password_file_;
+  std::string socket_directory_;
+  int port_ = 5432;
+  bool init_ = false;
+  bool restart_ = false;
+  bool rotate_ = false;
+  bool ask_password_ = false;
+  bool no_token_ = false;
+  bool dry_run_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_primary_setup_command() {
+  return std::make_unique<PrimarySetupCommand>();
+}
+
+}  // namespace standfast::cli

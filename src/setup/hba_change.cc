@@ -1,0 +1,128 @@
+#include "setup/hba_change.h"
+
+#include <ctime>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "pg/format/hba_file.h"
+
+namespace standfast::setup {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+/// Copies of one second: a second run that quick is a test's.
+constexpr int kMaxCopiesPerSecond = 100;
+
+std::string local_time_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%dT%H%M%S", &parts);
+  return text;
+}
+
+}  // namespace
+
+std::string describe(const HbaError& error) {
+  const std::string where = error.file.empty() ? "" : " of \"" + error.file + "\"";
+  return fmt::format("line {}{}: {}", error.line_number, where, error.message);
+}
+
+HbaChange::HbaChange(env::FileSystem& files, HbaServer& server, std::string path, std::string original)
+    : files_(&files),
+      server_(&server),
+      path_(std::move(path)),
+      current_(original),
+      original_(std::move(original)) {}
+
+HbaChange::~HbaChange() {
+  static_cast<void>(take_back());
+}
+
+Result<void> HbaChange::make_copy(const env::FileInfo& info) {
+  const std::string base = path_ + ".standfast-" + local_time_text();
+  std::string path = base;
+  for (int i = 2; TRY(files_->inspect(path)); ++i) {
+    if (i > kMaxCopiesPerSecond) return Error(ErrorCode::kIo, "too many copies of \"" + path_ + "\"");
+    path = fmt::format("{}-{}", base, i);
+  }
+  TRY(env::write_file_durably(*files_, path, current_,
+                              {.mode = info.mode, .owner = info.owner, .group = info.group}));
+  copy_path_ = path;
+  return base::ok();
+}
+
+Result<void> HbaChange::write(const std::string& text) {
+  const auto info = TRY(files_->inspect(path_));
+  if (!info) return Error(ErrorCode::kIo, "\"" + path_ + "\" is gone");
+  auto written = env::write_file_durably(*files_, path_, text,
+                                         {.mode = info->mode, .owner = info->owner, .group = info->group});
+  if (!written) {
+    // It may have failed after the new text was in place: then there is something to take back.
+    const auto now = env::read_whole_file(*files_, path_, pg::kMaxHbaFileBytes);
+    if (!now || *now != text) return written;
+  }
+  current_ = text;
+  changed_ = true;
+  return written;
+}
+
+Result<void> HbaChange::put(const std::string& text, DatedCopy copy) {
+  if (TRY(env::read_whole_file(*files_, path_, pg::kMaxHbaFileBytes)) != current_) {
+    return Error(ErrorCode::kInUse, "\"" + path_ + "\" was changed by somebody else just now",
+                 "Run this again when that is done.");
+  }
+  if (copy == DatedCopy::kMake && !copy_path_) {
+    const auto info = TRY(files_->inspect(path_));
+    if (!info) return Error(ErrorCode::kIo, "\"" + path_ + "\" is gone");
+    TRY(make_copy(*info));
+  }
+  TRY(write(text));
+  const std::vector<HbaError> errors = TRY(server_->errors_of_file());
+  if (!errors.empty()) {
+    return Error(ErrorCode::kPrecondition,
+                 "the server does not take the new pg_hba.conf: " + describe(errors.front()),
+                 "Look at that line and at the ones before it.");
+  }
+  return server_->reload(Interruption::kAllowed);
+}
+
+Result<void> HbaChange::take_back() {
+  if (!original_ || !changed_) return base::ok();
+  // What somebody else wrote over ours is not ours to undo.
+  if (TRY(env::read_whole_file(*files_, path_, pg::kMaxHbaFileBytes)) != current_) {
+    return Error(ErrorCode::kInUse, "\"" + path_ + "\" was changed by somebody else just now");
+  }
+  if (current_ != *original_) TRY(write(*original_));
+  TRY(server_->reload(Interruption::kIgnored));
+  changed_ = false;
+  if (copy_path_) {
+    // The file is again what the copy is.
+    static_cast<void>(files_->remove_file(*copy_path_));
+    copy_path_.reset();
+  }
+  return base::ok();
+}
+
+Error HbaChange::take_back_after(Error cause) {
+  if (!original_ || !changed_) return cause;
+  const std::string copy = copy_path_.value_or("");
+  const auto taken_back = take_back();
+  if (taken_back) {
+    cause.hint += (cause.hint.empty() ? "" : " ") + std::string("pg_hba.conf is as it was before.");
+    return cause;
+  }
+  cause.message += "; and pg_hba.conf could not be put back: " + taken_back.error().message;
+  cause.hint = copy.empty() ? "Look at \"" + path_ +
+                                  "\" and take out what stands between \"# BEGIN standfast\" "
+                                  "and \"# END standfast\", then reload the server."
+                            : "Look at \"" + path_ + "\"; what it held before is in \"" + copy + "\".";
+  return cause;
+}
+
+}  // namespace standfast::setup

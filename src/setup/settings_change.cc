@@ -1,0 +1,40 @@
+#include "setup/settings_change.h"
+
+#include <fmt/format.h>
+
+#include "pg/format/conf_file.h"
+#include "pg/format/sql_text.h"
+
+namespace standfast::setup {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+}  // namespace
+
+Result<void> alter_system(client::Connection& admin, std::span<const SettingChange> changes,
+                          const env::Wait& wait) {
+  for (const SettingChange& change : changes) {
+    auto done = admin.execute(
+        fmt::format("ALTER SYSTEM SET {} = {}", change.name, pg::quote_literal(change.to)), wait);
+    if (!done) return std::move(done).error().with_context("could not set " + change.name);
+  }
+  return base::ok();
+}
+
+Result<AutoConfBackup> AutoConfBackup::take(env::FileSystem& files, const std::string& data_directory) {
+  std::string path = data_directory + "/postgresql.auto.conf";
+  const auto info = TRY(files.inspect(path));
+  if (!info) return Error(ErrorCode::kIo, "\"" + path + "\" is missing");
+  std::string text = TRY(env::read_whole_file(files, path, pg::kMaxConfFileBytes));
+  return AutoConfBackup(files, std::move(path), std::move(text), *info);
+}
+
+Result<void> AutoConfBackup::put_back() const {
+  return env::write_file_durably(*files_, path_, text_,
+                                 {.mode = info_.mode, .owner = info_.owner, .group = info_.group});
+}
+
+}  // namespace standfast::setup
