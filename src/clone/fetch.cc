@@ -129,7 +129,7 @@ Result<void> Fetch::remove_what_a_killed_run_left() {
       reporter_.info(fmt::format("dropped the slot \"{}\" of an interrupted clone", slot.name));
     } else if (constexpr std::string_view kUndefined = "42704"; dropped.error().sqlstate != kUndefined) {
       return std::move(dropped).error().with_context(
-          fmt::format("the slot \"{}\" of an interrupted clone could not be dropped: ", slot.name));
+          fmt::format("the slot \"{}\" of an interrupted clone could not be dropped", slot.name));
     }
   }
   return remove_journal(files_, target_.path);
@@ -413,11 +413,13 @@ Result<void> Fetch::receive_backup(StreamQueue& queue, std::size_t copies) {
       streams_wal() ? base::Clock::duration(kSilenceTimeout) : base::Clock::duration(kArchivingTimeout);
   for (std::size_t i = 0; i < copies; ++i) {
     TRY(backup_connection_->begin_backup_copy(wait(patience)));
+    if (i > 0) TRY(pass_on(queue, {StreamItem::Kind::kEndCopy}));
     TRY(pass_on(queue, {StreamItem::Kind::kBeginCopy}));
     TRY(receive_one_copy(queue));
-    TRY(pass_on(queue, {StreamItem::Kind::kEndCopy}));
   }
   const client::BackupPosition end = TRY(backup_connection_->finish_base_backup(wait(patience)));
+  // A COPY that an error cut off ends like any other; only the result after it tells.
+  TRY(pass_on(queue, {StreamItem::Kind::kEndCopy}));
   state_->facts.stop_lsn = end.lsn;
   if (end.timeline != start_.position.timeline) {
     return Error(ErrorCode::kPrecondition, "the server's timeline changed during the copy",

@@ -43,7 +43,7 @@ Result<void> check_file(const pg::ManifestFile& said, const ReceivedFile& got) {
   return base::ok();
 }
 
-/// WAL that came in the archive is not in the manifest.
+/// WAL that came in the archive is not in the manifest; only its archive status is.
 bool is_wal(std::string_view path) {
   return path.starts_with("pg_wal/");
 }
@@ -71,9 +71,7 @@ Result<void> check_manifest(const std::string& manifest_text, const std::vector<
 
   std::unordered_map<std::string_view, const ReceivedFile*> by_path;
   by_path.reserve(received.size());
-  for (const ReceivedFile& file : received) {
-    if (!is_wal(file.path)) by_path.emplace(file.path, &file);
-  }
+  for (const ReceivedFile& file : received) by_path.emplace(file.path, &file);
   for (const pg::ManifestFile& said : manifest.files) {
     const auto found = by_path.find(said.path);
     if (found == by_path.end())
@@ -81,8 +79,9 @@ Result<void> check_manifest(const std::string& manifest_text, const std::vector<
     TRY(check_file(said, *found->second));
     by_path.erase(found);
   }
-  if (!by_path.empty())
-    return damaged(fmt::format("\"{}\" came but is not in the server's manifest", by_path.begin()->first));
+  for (const auto& [path, file] : by_path) {
+    if (!is_wal(path)) return damaged(fmt::format("\"{}\" came but is not in the server's manifest", path));
+  }
   return base::ok();
 }
 

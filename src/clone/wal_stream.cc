@@ -149,7 +149,7 @@ Error WalStream::stream_ended() {
         "or raise "
         "wal_keep_size there.";
   }
-  return std::move(error).with_context("WAL stream: ");
+  return std::move(error).with_context("WAL stream");
 }
 
 Error WalStream::failure() {
