@@ -11,6 +11,8 @@ int main(int argc, char** argv) {
        standfast::cli::make_primary_setup_command},
       {"status", "who replicates, how far behind, and what is wrong",
        "standfast status -D /var/lib/postgresql/15/main", standfast::cli::make_status_command},
+      {"verify", "prove that what is written on the primary arrives on the standby",
+       "standfast verify -D /var/lib/postgresql/15/main", standfast::cli::make_verify_command},
   };
   return standfast::cli::run_command_line(commands, argc, argv);
 }

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -36,6 +37,7 @@ struct VerifyOptions {
 };
 
 enum class CheckResult : std::uint8_t { kOk, kFailed, kSkipped };
+std::string_view describe(CheckResult result);  ///< "ok", "failed", "skipped"
 
 struct Check {
   std::string number;  ///< of the seed's step

@@ -1,0 +1,156 @@
+#include "setup/marker.h"
+
+#include <array>
+#include <charconv>
+#include <optional>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "pg/format/sql_text.h"
+#include "setup/names.h"
+#include "setup/server_facts.h"
+
+namespace standfast::setup {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+/// The first half of the advisory locks' key: "SfMk". The second is the row's id.
+constexpr int kLockClass = 0x53664D6B;
+/// The connection limit that marks our replica_demo.
+constexpr int kDatabaseMark = 20618;
+constexpr std::string_view kCommentPrefix = "standfast verify ";
+constexpr const char* kUndefinedTable = "42P01";
+
+std::string new_token() {
+  std::random_device device;
+  std::string token(kCommentPrefix);
+  for (int i = 0; i < 4; ++i) token += fmt::format("{:08x}", device());
+  return token;
+}
+
+/// A lock that is not free, or a standby that must confirm a commit and is gone, fails instead of waiting.
+Result<void> bound_the_session(client::Connection& primary, const env::Wait& wait) {
+  return primary.execute(
+      "SET statement_timeout = '60s'; SET lock_timeout = '10s'; SET synchronous_commit = local; "
+      "SET default_transaction_read_only = off",
+      wait);
+}
+
+Result<Written> committed_now(client::Connection& primary, const env::Wait& wait) {
+  const auto committed = base::Clock::now();
+  const std::string text = TRY(primary.query_value("SELECT pg_current_wal_flush_lsn()", wait));
+  const std::optional<pg::Lsn> lsn = pg::Lsn::parse(text);
+  if (!lsn) return Error(ErrorCode::kProtocol, "the primary does not tell its WAL position");
+  return Written{.lsn = *lsn, .committed = committed};
+}
+
+/// The row's id as the second half of a lock's key. Rows are few and live for seconds: a wrap is harmless.
+std::string lock_key(std::string_view id) {
+  return fmt::format("{}, ({} & 2147483647)::int", kLockClass, id);
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- the row
+
+Result<Marker> Marker::prepare(client::Connection& primary, const env::Wait& wait) {
+  Marker marker(primary);
+  TRY(bound_the_session(primary, wait));
+  const std::string table = TRY(
+      primary.query_value(fmt::format("SELECT to_regclass('public.{}') IS NOT NULL", kMarkerTable), wait));
+  if (table != "t") TRY(primary.execute(std::string(kMarkerTableSql), wait));
+  // The lock of a run that still lives is not free, so its row stays. A lock taken here ends with this
+  // statement's transaction.
+  const client::Rows removed = TRY(primary.query(
+      fmt::format(
+          "DELETE FROM public.{} WHERE id IN (SELECT id FROM (SELECT id FROM public.{} OFFSET 0) AS rows "
+          "WHERE pg_try_advisory_xact_lock({})) RETURNING id",
+          kMarkerTable, kMarkerTable, lock_key("id")),
+      wait));
+  marker.leftovers_removed_ = removed.count();
+  return marker;
+}
+
+Result<Written> Marker::write(const env::Wait& wait) {
+  token_ = new_token();
+  TRY(primary_->execute("BEGIN", wait));
+  const std::array<std::optional<std::string>, 1> parameters{token_};
+  id_ = TRY(primary_->query_value(
+      fmt::format("INSERT INTO public.{} (token) VALUES ($1) RETURNING id", kMarkerTable), parameters, wait));
+  // Before the row can be seen, so that no other run takes it for a leftover.
+  TRY(primary_->query(fmt::format("SELECT pg_advisory_lock({})", lock_key(id_)), wait));
+  TRY(primary_->execute("COMMIT", wait));
+  return committed_now(*primary_, wait);
+}
+
+Result<void> Marker::remove(const env::Wait& wait) {
+  const std::array<std::optional<std::string>, 1> parameters{token_};
+  TRY(primary_->query(fmt::format("DELETE FROM public.{} WHERE token = $1", kMarkerTable), parameters, wait));
+  return base::ok();
+}
+
+Result<bool> Marker::is_seen_by(client::Connection& standby, const env::Wait& wait) const {
+  const std::array<std::optional<std::string>, 1> parameters{token_};
+  const auto rows =
+      standby.query(fmt::format("SELECT 1 FROM public.{} WHERE token = $1", kMarkerTable), parameters, wait);
+  if (rows) return rows->count() > 0;
+  if (rows.error().sqlstate == kUndefinedTable) return false;
+  return rows.error();
+}
+
+// ---------------------------------------------------------------- the database
+
+Result<ReplicaDemo> ReplicaDemo::prepare(client::Connection& primary, const env::Wait& wait) {
+  ReplicaDemo demo(primary);
+  TRY(bound_the_session(primary, wait));
+  const client::Rows role = TRY(primary.query(
+      "SELECT rolname FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreatedb)", wait));
+  if (role.count() == 0) {
+    return Error(
+        ErrorCode::kPermission,
+        fmt::format("role \"{}\" may not create databases on the primary", primary.user()),
+        "Run this on the primary as the owner of its data directory, or give the primary with -d and a role "
+        "that has CREATEDB.");
+  }
+  const client::Rows found = TRY(primary.query(
+      fmt::format("SELECT datconnlimit, shobj_description(oid, 'pg_database') AS comment FROM pg_database "
+                  "WHERE datname = '{}'",
+                  kName),
+      wait));
+  if (found.count() == 0) return demo;
+  const std::optional<std::string> comment = found.get(0, "comment");
+  const bool was_cut_short = !comment && integer_of(found, 0, "datconnlimit") == kDatabaseMark;
+  if (!was_cut_short && !comment.value_or("").starts_with(kCommentPrefix)) {
+    return Error(
+        ErrorCode::kPrecondition,
+        fmt::format("a database \"{}\" is there already, and is not of an earlier verify", kName),
+        "It stays untouched. Verify without --create-database, or drop or rename it if it is not needed.");
+  }
+  TRY(demo.drop(wait));
+  demo.leftover_removed_ = true;
+  return demo;
+}
+
+Result<Written> ReplicaDemo::create(const env::Wait& wait) {
+  TRY(primary_->execute(fmt::format("CREATE DATABASE {} CONNECTION LIMIT {}", kName, kDatabaseMark), wait));
+  auto written = TRY(committed_now(*primary_, wait));
+  TRY(primary_->execute(fmt::format("COMMENT ON DATABASE {} IS {}", kName, pg::quote_literal(new_token())),
+                        wait));
+  return written;
+}
+
+Result<void> ReplicaDemo::drop(const env::Wait& wait) {
+  return primary_->execute(fmt::format("DROP DATABASE IF EXISTS {}", kName), wait);
+}
+
+Result<bool> ReplicaDemo::is_seen_by(client::Connection& standby, const env::Wait& wait) {
+  const client::Rows rows =
+      TRY(standby.query(fmt::format("SELECT 1 FROM pg_database WHERE datname = '{}'", kName), wait));
+  return rows.count() > 0;
+}
+
+}  // namespace standfast::setup

@@ -1,0 +1,208 @@
+#include "setup/verify_checks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace standfast::setup {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr const char* kReceiverHint =
+    "Look into the standby's log for what its WAL receiver says; check primary_conninfo, the network, and "
+    "that the "
+    "primary runs.";
+constexpr const char* kGrantHint = "Log in as standfast_monitor, or GRANT pg_monitor to the role.";
+
+class Checks {
+ public:
+  void ok(std::string number, std::string name, std::string seen) {
+    looked_.checks.push_back({std::move(number), std::move(name), CheckResult::kOk, std::move(seen)});
+  }
+  void skipped(std::string number, std::string name, std::string why) {
+    looked_.checks.push_back({std::move(number), std::move(name), CheckResult::kSkipped, std::move(why)});
+  }
+  void failed(std::string number, std::string name, std::string seen, ErrorCode code, std::string hint) {
+    if (!looked_.failure) looked_.failure = Error(code, fmt::format("{}: {}", name, seen), std::move(hint));
+    looked_.checks.push_back({std::move(number), std::move(name), CheckResult::kFailed, std::move(seen)});
+  }
+  LookedAt take() { return std::move(looked_); }
+
+ private:
+  LookedAt looked_;
+};
+
+bool is_candidate(const ServerFacts& primary, const WalSender& sender) {
+  if (sender.state == "backup") return false;
+  const Slot* slot = slot_of(primary, sender);
+  return slot == nullptr || slot->is_physical;
+}
+
+void check_receiver(const PairFacts& pair, Checks& checks) {
+  if (!pair.standby) return checks.skipped("3.1", "receiver", pair.why_standby_is_not_asked);
+  const std::optional<WalReceiver>& receiver = pair.standby->receiver;
+  if (!receiver) {
+    return checks.failed("3.1", "receiver", "the standby has no WAL receiver", ErrorCode::kNotStreaming,
+                         kReceiverHint);
+  }
+  if (receiver->status.empty()) {
+    return checks.failed("3.1", "receiver", fmt::format("hidden from role \"{}\"", pair.standby->role),
+                         ErrorCode::kPermission, kGrantHint);
+  }
+  if (receiver->status != "streaming") {
+    return checks.failed("3.1", "receiver", fmt::format("its state is \"{}\"", receiver->status),
+                         ErrorCode::kNotStreaming, kReceiverHint);
+  }
+  checks.ok("3.1", "receiver",
+            fmt::format("streaming from {} port {}", receiver->sender_host, receiver->sender_port));
+}
+
+void check_identity(const PairFacts& pair, Checks& checks) {
+  if (!pair.standby) {
+    checks.skipped("3.1", "system identifier", "compared by the standby itself when it connects");
+    checks.skipped(
+        "3.1", "timeline",
+        fmt::format("{} on the primary", pair.primary.timeline ? pair.primary.timeline->value() : 0));
+    return;
+  }
+  const ServerFacts& primary = pair.primary;
+  const ServerFacts& standby = *pair.standby;
+  if (primary.system_id == standby.system_id) {
+    checks.ok("3.1", "system identifier", fmt::format("{} on both sides", primary.system_id.to_string()));
+  } else {
+    checks.failed("3.1", "system identifier",
+                  fmt::format("{} on the primary, {} on the standby", primary.system_id.to_string(),
+                              standby.system_id.to_string()),
+                  ErrorCode::kPrecondition,
+                  "The standby is no copy of this primary: check which servers were meant.");
+  }
+  const std::uint32_t above = primary.timeline ? primary.timeline->value() : 0;
+  const std::uint32_t below = standby.timeline ? standby.timeline->value() : 0;
+  if (above == below) return checks.ok("3.1", "timeline", fmt::format("{} on both sides", above));
+  checks.failed("3.1", "timeline", fmt::format("{} on the primary, {} on the standby", above, below),
+                ErrorCode::kNotStreaming,
+                "If the standby does not follow by itself, copy it again with \"standfast join\".");
+}
+
+void check_sender(const PairFacts& pair, const WalSender* sender, Checks& checks) {
+  if (sender == nullptr) {
+    return checks.failed("3.2", "sender", "the primary has no WAL sender for the standby",
+                         ErrorCode::kNotStreaming, "Start the standby, and look into its log if it runs.");
+  }
+  if (sender->state.empty()) {
+    return checks.failed("3.2", "sender", fmt::format("hidden from role \"{}\"", pair.primary.role),
+                         ErrorCode::kPermission, kGrantHint);
+  }
+  if (sender->state != "streaming") {
+    return checks.failed(
+        "3.2", "sender", fmt::format("its state is \"{}\"", sender->state), ErrorCode::kNotStreaming,
+        sender->state == "catchup" ? "The standby is catching up; wait, and verify again." : kReceiverHint);
+  }
+  checks.ok("3.2", "sender",
+            fmt::format("streaming to \"{}\" at {}, {}", sender->application_name,
+                        sender->client_address.empty() ? "a local socket" : sender->client_address,
+                        sender->sync_state));
+}
+
+void check_slot(const PairFacts& pair, const WalSender* sender, Checks& checks) {
+  const Slot* slot = sender == nullptr ? nullptr : slot_of(pair.primary, *sender);
+  if (slot != nullptr && slot->is_lost()) {
+    return checks.failed("2.2", "slot", fmt::format("\"{}\" has lost WAL", slot->name), ErrorCode::kSlotLost,
+                         "Copy the standby again with \"standfast join\".");
+  }
+  if (slot != nullptr) {
+    return checks.ok("2.2", "slot",
+                     fmt::format("\"{}\" is active{}{}", slot->name,
+                                 slot->wal_status.empty() ? "" : ", its WAL ", slot->wal_status));
+  }
+  const std::string expected = pair.standby ? pair.standby->primary_slot_name : "";
+  if (!expected.empty()) {
+    return checks.failed("2.2", "slot", fmt::format("\"{}\" is not active", expected),
+                         ErrorCode::kSlotInactive,
+                         "The standby names it as its primary_slot_name; look into the standby's log.");
+  }
+  checks.skipped("2.2", "slot", "none is used: the primary may remove WAL that the standby still needs");
+}
+
+}  // namespace
+
+const Slot* slot_of(const ServerFacts& primary, const WalSender& sender) {
+  const auto slot = std::find_if(primary.slots.begin(), primary.slots.end(), [&](const Slot& some) {
+    return some.is_active && some.active_pid == sender.pid;
+  });
+  return slot == primary.slots.end() ? nullptr : &*slot;
+}
+
+Result<const WalSender*> find_sender(const PairFacts& pair) {
+  std::vector<const WalSender*> candidates;
+  for (const WalSender& sender : pair.primary.senders) {
+    if (is_candidate(pair.primary, sender)) candidates.push_back(&sender);
+  }
+  const auto named = [&](std::string_view name) {
+    std::vector<const WalSender*> found;
+    for (const WalSender* sender : candidates) {
+      const Slot* slot = slot_of(pair.primary, *sender);
+      // A slot serves one standby; a name may be shared.
+      if (slot != nullptr && slot->name == name) return std::vector<const WalSender*>{sender};
+      if (sender->application_name == name) found.push_back(sender);
+    }
+    return found;
+  };
+  std::vector<const WalSender*> fitting = candidates;
+  if (pair.standby_name) {
+    fitting = named(*pair.standby_name);
+  } else if (pair.standby && !pair.standby->primary_slot_name.empty()) {
+    fitting = named(pair.standby->primary_slot_name);
+    if (fitting.empty()) fitting = named(pair.standby->application_name);
+  } else if (pair.standby) {
+    fitting = named(pair.standby->application_name);
+  }
+  if (fitting.empty()) return static_cast<const WalSender*>(nullptr);
+  if (fitting.size() == 1) return fitting.front();
+  std::string names;
+  for (const WalSender* sender : fitting) {
+    const Slot* slot = slot_of(pair.primary, *sender);
+    names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ",
+                         slot != nullptr ? slot->name : sender->application_name);
+  }
+  return Error(ErrorCode::kUsage, fmt::format("the primary has several standbys: {}", names),
+               "Say which one with --standby NAME, or run this on the standby.");
+}
+
+Result<LookedAt> look_at_pair(const PairFacts& pair) {
+  const WalSender* sender = TRY(find_sender(pair));
+  Checks checks;
+  check_receiver(pair, checks);
+  check_identity(pair, checks);
+  check_sender(pair, sender, checks);
+  check_slot(pair, sender, checks);
+  return checks.take();
+}
+
+std::optional<Error> reason_to_stop_waiting(const ServerFacts& standby, const WaitState& state) {
+  // `head` is what the standby has received and flushed. Short of that, neither a pause nor a delay explains
+  // what is missing.
+  if (standby.head < state.written) return std::nullopt;
+  const std::string received =
+      fmt::format("the standby has received and flushed the WAL up to {}", standby.head.to_string());
+  if (standby.is_replay_paused) {
+    return Error(
+        ErrorCode::kReplayPaused, fmt::format("replay is paused; {}", received),
+        "SELECT pg_wal_replay_resume() on the standby lets it go on. If nobody paused it, a setting there is "
+        "below the primary's: its log names it.");
+  }
+  if (standby.apply_delay > state.left) {
+    return Error(
+        ErrorCode::kReplayDelayed,
+        fmt::format("the standby replays {} late on purpose (recovery_min_apply_delay); {}",
+                    base::format_duration(standby.apply_delay), received),
+        "This is as it was set up. To see the marker arrive, verify with a --timeout above the delay.");
+  }
+  return std::nullopt;
+}
+
+}  // namespace standfast::setup
