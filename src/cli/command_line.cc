@@ -415,7 +415,13 @@ Result<void> refuse_secrets(std::span<const std::string> arguments) {
 
 std::string render_error(const Error& error) {
   std::string text = fmt::format("{}: {}\n", kProgram, printable(error.message));
-  if (!error.hint.empty()) text += fmt::format("hint: {}\n", printable(error.hint));
+  // A hint may end with lines of a server's log; they stay lines.
+  std::string_view rest = error.hint;
+  for (std::string_view lead = "hint: "; !rest.empty(); lead = "      ") {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    text += fmt::format("{}{}\n", lead, printable(rest.substr(0, end)));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
   return text;
 }
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "pg/format/conf_file.h"
 #include "pg/format/wal_file.h"
 #include "setup/server_facts.h"
 
@@ -132,6 +133,23 @@ std::string describe_primary(const PrimaryBefore& primary) {
   return "";
 }
 
+/// Where its primary is, of a standby that does not answer.
+ServerFacts facts_on_disk(const server::Cluster& cluster, const pg::ControlFile& control,
+                          const SetupEnvironment& environment) {
+  ServerFacts facts;
+  facts.system_id = control.system_id;
+  for (const std::string& path :
+       {cluster.data_directory() + "/postgresql.auto.conf", cluster.configuration_file()}) {
+    const auto text = env::read_whole_file(environment.files, path, pg::kMaxConfFileBytes);
+    const auto conf = text ? pg::ConfFile::parse(*text) : Result<pg::ConfFile>(text.error());
+    const auto conninfo = conf ? conf->get("primary_conninfo") : std::nullopt;
+    if (!conninfo) continue;
+    facts.primary_conninfo = *conninfo;
+    break;
+  }
+  return facts;
+}
+
 bool is_alive(PrimaryState state) {
   return state == PrimaryState::kRuns || state == PrimaryState::kRunsStandby ||
          state == PrimaryState::kAnswers;
@@ -225,8 +243,9 @@ class Promotion {
       connection_ = *std::move(connection);
     } else {
       reporter.warn("the standby could not be asked: " + facts.error().message, facts.error().hint);
-      outcome_.standby = standby_before(TRY(cluster.control_file()));
-      outcome_.primary.why = "the standby could not be asked";
+      const pg::ControlFile control = TRY(cluster.control_file());
+      outcome_.standby = standby_before(control);
+      outcome_.primary = primary_before(facts_on_disk(cluster, control, environment_), environment_);
     }
     reporter.info(describe_standby(outcome_.standby));
     reporter.info(describe_primary(outcome_.primary));
