@@ -28,7 +28,6 @@ struct DemoOptions {
   std::optional<std::string> directory = {};  ///< missing or empty; else a new one in the temporary folder
   std::optional<std::string> bin_directory = {};
   DemoEnd end = DemoEnd::kStay;
-  bool started_as_root = false;  ///< then the commands to try are printed with a change of user
 };
 
 struct DemoServer {

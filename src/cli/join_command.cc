@@ -1,0 +1,125 @@
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cli/commands.h"
+#include "cli/secret_input.h"
+#include "cli/verify_view.h"
+#include "clone/rate.h"
+#include "setup/join.h"
+
+namespace standfast::cli {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+class JoinCommand final : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("-D,--pgdata", options_.data_directory, "data directory of the standby")
+        ->envname("PGDATA")
+        ->required();
+    app.add_option("--token-file", token_file_, "file with the token; \"-\" is standard input");
+    app.add_flag("--replace", replace_, "rename a data directory that is there aside");
+    app.add_flag("--stop", stop_, "stop the server that runs there first");
+    app.add_option("--port", options_.port, "port of the standby, if not the primary's");
+    app.add_option("--listen", options_.listen_addresses, "listen_addresses of the standby");
+    app.add_option("--socket-directory", options_.socket_directory, "unix_socket_directories of the standby");
+    app.add_option("--name", options_.application_name, "application_name of the standby, if not the slot's");
+    app.add_option("-T,--tablespace-mapping", mappings_,
+                   "OLDDIR=NEWDIR: put a tablespace elsewhere (repeatable)");
+    app.add_option("--waldir", options_.wal_directory, "folder for the WAL");
+    app.add_option("-c,--checkpoint", checkpoint_, "fast or spread")
+        ->check(CLI::IsMember({"fast", "spread"}))
+        ->capture_default_str();
+    app.add_option("-r,--max-rate", rate_, "transfer at most RATE (kB/s, or with suffix k or M)");
+    app.add_option("--pg-bin", options_.bin_directory, "folder of PostgreSQL's programs");
+    app.add_option("--timeout", timeout_seconds_, "seconds to wait for the standby to come up")
+        ->capture_default_str();
+    app.add_flag("--dry-run", dry_run_, "check everything and print what would be done");
+  }
+
+  Result<void> prepare(CommandContext& context) override {
+    for (const std::string& text : mappings_)
+      options_.tablespace_mappings.push_back(TRY(clone::parse_tablespace_mapping(text)));
+    if (rate_) options_.max_rate_bytes_per_second = TRY(clone::parse_max_rate(*rate_));
+    if (timeout_seconds_ < 1) return Error(ErrorCode::kUsage, "--timeout must be at least 1 second");
+    options_.start_timeout = base::Seconds(timeout_seconds_);
+    options_.data_directory = env::absolute_path(options_.data_directory);
+    const SecretQuestion question{
+        .file = token_file_, .prompt = "token: ", .what = "token", .option = "--token-file"};
+    options_.token = TRY(pg::decode_token(TRY(take_secret(question, context)).reveal()));
+    return base::ok();
+  }
+
+  std::optional<OwnerRule> owner_rule() const override {
+    return OwnerRule{.data_directory = options_.data_directory, .existence = DataDirectory::kMayBeMissing};
+  }
+
+  Result<int> run(CommandContext& context) override {
+    options_.checkpoint = checkpoint_ == "spread" ? clone::Checkpoint::kSpread : clone::Checkpoint::kFast;
+    options_.on_old_directory = replace_ ? setup::OnOldDirectory::kMoveAside : setup::OnOldDirectory::kRefuse;
+    options_.on_running_server = stop_ ? setup::OnRunningServer::kStop : setup::OnRunningServer::kRefuse;
+    options_.mode = dry_run_ ? setup::RunMode::kDryRun : setup::RunMode::kApply;
+    const setup::SetupEnvironment environment{
+        .files = context.files, .stop = context.stop, .reporter = context.reporter, .root = context.root};
+    const setup::JoinOutcome outcome = TRY(setup::run_join(options_, environment));
+    context.output.json(as_json(outcome));
+    if (outcome.planned_only) {
+      context.output.text("\nnothing was changed (--dry-run)\n");
+      return 0;
+    }
+    context.output.text(
+        fmt::format("\n{} is a hot standby of {} port {}, and what is written there arrives here.\n  status: "
+                    " {} status -D {}\n"
+                    "  start:   {}\n",
+                    options_.data_directory, options_.token.host, options_.token.port, context.program,
+                    options_.data_directory, outcome.start_command));
+    return 0;
+  }
+
+ private:
+  nlohmann::ordered_json as_json(const setup::JoinOutcome& outcome) const {
+    nlohmann::ordered_json json;
+    json["data_directory"] = options_.data_directory;
+    json["primary"] = {{"host", options_.token.host}, {"port", options_.token.port}};
+    json["slot"] = options_.token.slot;
+    json["system_identifier"] = options_.token.system_id.to_string();
+    json["dry_run"] = outcome.planned_only;
+    json["was_a_standby_already"] = outcome.was_a_standby_already;
+    if (outcome.copy) {
+      const clone::CloneFacts& copy = *outcome.copy;
+      json["copy"] = {{"bytes", copy.bytes},
+                      {"files", copy.files},
+                      {"start_lsn", copy.start_lsn.to_string()},
+                      {"stop_lsn", copy.stop_lsn.to_string()},
+                      {"timeline", copy.timeline.value()},
+                      {"manifest_checked", copy.manifest_checked},
+                      {"milliseconds", std::chrono::duration_cast<base::Milliseconds>(copy.elapsed).count()}};
+      if (copy.moved_aside_to) json["moved_aside_to"] = *copy.moved_aside_to;
+    }
+    json["settings_taken_out"] = outcome.settings_taken_out;
+    json["settings_given"] = outcome.settings_given;
+    if (outcome.proof) json["verify"] = verify_as_json(*outcome.proof);
+    return json;
+  }
+
+  setup::JoinOptions options_;
+  std::optional<std::string> token_file_;
+  std::optional<std::string> rate_;
+  std::vector<std::string> mappings_;
+  std::string checkpoint_ = "fast";
+  int timeout_seconds_ = 600;
+  bool replace_ = false;
+  bool stop_ = false;
+  bool dry_run_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_join_command() {
+  return std::make_unique<JoinCommand>();
+}
+
+}  // namespace standfast::cli
