@@ -129,7 +129,7 @@ Result<ServerControl> ServerControl::choose(env::FileSystem& files, const Cluste
 }
 
 std::string ServerControl::describe(ControlAction action) const {
-  if (!unit_.empty()) return fmt::format("systemctl {} {}", word_of(action), unit_);
+  if (manager_ == Manager::kSystemd) return fmt::format("systemctl {} {}", word_of(action), unit_);
   if (manager_ == Manager::kPgCtlCluster) {
     return fmt::format("pg_ctlcluster {} {} {}", cluster_.major(), cluster_.debian()->name, word_of(action));
   }
@@ -141,11 +141,18 @@ std::string ServerControl::describe(ControlAction action) const {
                      shell_quoted(cluster_.data_directory()), log, word_of(action));
 }
 
-std::vector<std::string> ServerControl::argv_of(ControlAction action, StopMode mode,
+/// A server that its owner started by hand is not stopped by stopping a unit that does not run.
+Manager ServerControl::manager_for(ControlAction action) const {
+  if (manager_ != Manager::kSystemd || action != ControlAction::kStop) return manager_;
+  if (unit_is_active(unit_, env::Wait::for_at_most(kSystemctlQuestionTimeout))) return manager_;
+  return cluster_.debian() ? Manager::kPgCtlCluster : Manager::kPgCtl;
+}
+
+std::vector<std::string> ServerControl::argv_of(Manager manager, ControlAction action, StopMode mode,
                                                 const std::string& log_file, const env::Wait& wait) const {
   const std::string word(word_of(action));
   std::vector<std::string> argv;
-  if (manager_ == Manager::kPgCtlCluster) {
+  if (manager == Manager::kPgCtlCluster) {
     argv = {kPgCtlCluster};
     if (action != ControlAction::kStart) argv.insert(argv.end(), {"-m", std::string(word_of(mode))});
     argv.insert(argv.end(), {std::to_string(cluster_.major()), cluster_.debian()->name, word});
@@ -163,11 +170,12 @@ std::vector<std::string> ServerControl::argv_of(ControlAction action, StopMode m
 Result<std::string> ServerControl::run(ControlAction action, StopMode mode, const std::string& log_file,
                                        const env::Wait& wait) {
   Result<std::string> complaint = std::string();
-  if (manager_ == Manager::kSystemd) {
+  const Manager manager = manager_for(action);
+  if (manager == Manager::kSystemd) {
     const auto done = root_->control_unit(unit_action_of(action), unit_, wait);
     if (!done) complaint = done.error();
   } else {
-    const auto result = env::run_command({.argv = argv_of(action, mode, log_file, wait),
+    const auto result = env::run_command({.argv = argv_of(manager, action, mode, log_file, wait),
                                           .set_env = {{"LC_MESSAGES", "C"}},
                                           .environment = env::ChildEnvironment::kWithoutPostgres},
                                          wait);
@@ -189,9 +197,9 @@ Result<std::string> ServerControl::run(ControlAction action, StopMode mode, cons
 Result<void> ServerControl::refuse_without_root(ControlAction action) const {
   if (unit_.empty() || root_ != nullptr) return base::ok();
   if (!unit_is_active(unit_, env::Wait::for_at_most(kSystemctlQuestionTimeout))) return base::ok();
-  return Error(ErrorCode::kPermission,
-               fmt::format("the server is run by {}, which only root controls", unit_),
-               fmt::format("Run \"{}\" as root, or this command as root.", describe(action)));
+  return Error(
+      ErrorCode::kPermission, fmt::format("the server is run by {}, which only root controls", unit_),
+      fmt::format("Run \"systemctl {} {}\" as root, or this command as root.", word_of(action), unit_));
 }
 
 Result<ServerControl::Log> ServerControl::prepare_log(const std::optional<PostmasterPid>& running_now) const {
@@ -301,6 +309,10 @@ Result<void> ServerControl::start(const env::Wait& wait) {
 }
 
 Result<void> ServerControl::restart(const env::Wait& wait) {
+  if (manager_for(ControlAction::kStop) != manager_) {
+    TRY(stop(StopMode::kFast, wait));
+    return start(wait);
+  }
   return start_or_restart(ControlAction::kRestart, wait);
 }
 

@@ -67,8 +67,9 @@ class ServerControl {
   ServerControl(env::FileSystem& files, Cluster cluster, Installation installation)
       : files_(&files), cluster_(std::move(cluster)), installation_(std::move(installation)) {}
 
-  std::vector<std::string> argv_of(ControlAction action, StopMode mode, const std::string& log_file,
-                                   const env::Wait& wait) const;
+  Manager manager_for(ControlAction action) const;
+  std::vector<std::string> argv_of(Manager manager, ControlAction action, StopMode mode,
+                                   const std::string& log_file, const env::Wait& wait) const;
   base::Result<std::string> run(ControlAction action, StopMode mode, const std::string& log_file,
                                 const env::Wait& wait);
   base::Result<void> start_or_restart(ControlAction action, const env::Wait& wait);
