@@ -1,0 +1,193 @@
+#include "clone/staging.h"
+
+#include "clone/faulty_file_system.h"
+#include "clone/test_support.h"
+
+namespace standfast::clone {
+namespace {
+
+using testing::FaultyFileSystem;
+using testing::FolderTest;
+using Operation = FaultyFileSystem::Operation;
+
+const pg::SystemId kOther(1);
+
+class StagingTest : public FolderTest {
+ protected:
+  Staging::Options options(OnDataDirectory on_data_directory = OnDataDirectory::kRefuse) {
+    return {.target = at("data"), .rules = {.on_data_directory = on_data_directory}};
+  }
+  /// A staging with a copy in it, two tablespaces and a WAL folder of its own.
+  base::Result<Staging> stage(OnDataDirectory on_data_directory = OnDataDirectory::kRefuse) {
+    Staging::Options with_wal = options(on_data_directory);
+    with_wal.wal_directory = at("wal");
+    Staging staging = TRY(Staging::create(faulty_, with_wal));
+    put("data.standfast-staging/PG_VERSION", "15\n");
+    put("wal/standfast-staging/000000010000000000000001", "wal");
+    for (const char* name : {"ts1", "ts2"}) {
+      const TablespacePlace place = TRY(staging.add_tablespace(16385, at(name)));
+      EXPECT_EQ(place.link_target, at(name));
+      put(std::string(name) + "/standfast-staging/PG_15_202209061/5/16390", "table");
+    }
+    return staging;
+  }
+  void expect_in_place() {
+    EXPECT_EQ(read("data/PG_VERSION"), "15\n");
+    EXPECT_EQ(*files_.read_symlink(at("data/pg_wal")), at("wal"));
+    EXPECT_EQ(read("wal/000000010000000000000001"), "wal");
+    EXPECT_EQ(read("ts1/PG_15_202209061/5/16390"), "table");
+    EXPECT_EQ(read("ts2/PG_15_202209061/5/16390"), "table");
+    for (const char* rest : {"data.standfast-staging", "wal/standfast-staging", "ts1/standfast-staging",
+                             "data.standfast-clone.json"})
+      EXPECT_FALSE(exists(rest)) << rest;
+  }
+  std::vector<std::string> names() { return *files_.list(folder_); }
+
+  FaultyFileSystem faulty_;
+};
+
+TEST_F(StagingTest, EverythingComesToItsPlace) {
+  auto staging = stage();
+  ASSERT_TRUE(staging) << staging.error().message;
+  const auto aside = staging->put_in_place();
+  ASSERT_TRUE(aside) << aside.error().message;
+  EXPECT_FALSE(*aside);
+  expect_in_place();
+}
+
+TEST_F(StagingTest, AnEmptyTargetIsReplacedByTheCopy) {
+  ASSERT_TRUE(files_.make_directory(at("data"), 0700));
+  auto staging = stage();
+  ASSERT_TRUE(staging);
+  ASSERT_TRUE(staging->put_in_place());
+  expect_in_place();
+}
+
+TEST_F(StagingTest, TheOldDirectoryIsMovedAsideWhole) {
+  put_data_directory("data", kOther, pg::DbState::kShutDown);
+  auto staging = stage(OnDataDirectory::kReplace);
+  ASSERT_TRUE(staging);
+  const auto aside = staging->put_in_place();
+  ASSERT_TRUE(aside) << aside.error().message;
+  expect_in_place();
+  EXPECT_EQ(*env::read_whole_file(files_, **aside + "/base/5/112", 100), "old data");
+}
+
+TEST_F(StagingTest, WhateverRenameFailsTheOldDirectoryIsWhereItWas) {
+  // Renames of a placing: WAL, two tablespaces, the old directory aside, the copy. Each fails in its turn.
+  int failed = 0;
+  for (int turn = 1;; ++turn) {
+    put_data_directory("data", kOther, pg::DbState::kShutDown);
+    auto staging = stage(OnDataDirectory::kReplace);
+    ASSERT_TRUE(staging) << staging.error().message;
+    int renames = 0;
+    bool hit = false;
+    faulty_.fails = [&](Operation operation, const std::string&) {
+      if (operation != Operation::kRename || hit) return false;
+      hit = ++renames == turn;
+      return hit;
+    };
+    const auto placed = staging->put_in_place();
+    faulty_.fails = [](Operation, const std::string&) { return false; };
+    if (placed) {
+      EXPECT_FALSE(hit);
+      break;
+    }
+    ++failed;
+    EXPECT_EQ(read("data/base/5/112"), "old data") << turn;
+    EXPECT_FALSE(exists("ts1/PG_15_202209061")) << turn;
+    ASSERT_TRUE(staging->remove());
+    EXPECT_EQ(names(), std::vector<std::string>{"data"}) << turn;
+  }
+  // archive_status and the segment of the WAL, two tablespaces, aside, the copy.
+  EXPECT_EQ(failed, 6);
+}
+
+TEST_F(StagingTest, RemovingLeavesNothing) {
+  ASSERT_TRUE(files_.make_directory(at("ts1"), 0700));
+  auto staging = stage();
+  ASSERT_TRUE(staging);
+  ASSERT_TRUE(staging->remove());
+  EXPECT_EQ(names(), std::vector<std::string>{"ts1"}) << "it was there before";
+  EXPECT_TRUE(files_.list(at("ts1"))->empty());
+}
+
+TEST_F(StagingTest, AFailureWhileMakingTheFoldersLeavesNothing) {
+  for (const char* fails_at :
+       {"/data.standfast-staging", "/pg_wal/archive_status", "/data.standfast-clone.json.standfast-tmp"}) {
+    faulty_.fails = [&](Operation operation, const std::string& path) {
+      return operation != Operation::kRename && operation != Operation::kRemove && path.ends_with(fails_at);
+    };
+    EXPECT_FALSE(Staging::create(faulty_, options()));
+    EXPECT_TRUE(names().empty()) << fails_at;
+  }
+}
+
+TEST_F(StagingTest, ATargetThatFilledUpMeanwhileIsLeftAlone) {
+  auto staging = stage();
+  ASSERT_TRUE(staging);
+  put("data/precious", "content");
+  EXPECT_FALSE(staging->put_in_place());
+  EXPECT_EQ(read("data/precious"), "content");
+  EXPECT_FALSE(exists("ts1/PG_15_202209061"));
+}
+
+TEST_F(StagingTest, AFolderOfThatNameThatNoJournalKnowsIsNotTouched) {
+  put("data.standfast-staging/precious", "content");
+  EXPECT_FALSE(Staging::create(faulty_, options()));
+  EXPECT_EQ(read("data.standfast-staging/precious"), "content");
+}
+
+TEST_F(StagingTest, TheNextRunRemovesWhatAKilledOneLeft) {
+  auto staging = stage();
+  ASSERT_TRUE(staging);
+  ASSERT_TRUE(staging->note_slot({"s1", kOther}));
+  EXPECT_TRUE(*read_stale_journal(files_, at("data"))) << "it is this process's own";
+  const auto journal = *read_stale_journal(files_, at("data"));
+  EXPECT_EQ(journal->slot->name, "s1");
+  EXPECT_EQ(journal->slot->system_id, kOther);
+  ASSERT_TRUE(Staging::remove_stale(files_, *journal));
+  ASSERT_TRUE(remove_journal(files_, at("data")));
+  EXPECT_EQ(names(), (std::vector<std::string>{"ts1", "ts2", "wal"})) << "empty folders, which no run minds";
+}
+
+TEST_F(StagingTest, ASlotThatCouldNotBeDroppedStaysInTheJournal) {
+  auto staging = stage();
+  ASSERT_TRUE(staging);
+  ASSERT_TRUE(staging->note_slot({"s1", kOther}));
+  ASSERT_TRUE(staging->remove());
+  const auto journal = *read_stale_journal(files_, at("data"));
+  ASSERT_TRUE(journal);
+  EXPECT_TRUE(journal->folders.empty());
+  EXPECT_EQ(journal->slot->name, "s1");
+}
+
+TEST_F(StagingTest, AJournalCannotNameFoldersOfOthers) {
+  for (const char* folder :
+       {"/etc", "/home/x/data", "/tmp/../etc/x.standfast-staging", "x.standfast-staging"}) {
+    Journal journal = *new_journal(files_);
+    journal.folders = {folder};
+    ASSERT_TRUE(write_journal(files_, at("data"), journal));
+    EXPECT_FALSE(read_stale_journal(files_, at("data"))) << folder;
+  }
+}
+
+TEST_F(StagingTest, AJournalOfALivingRunIsInUse) {
+  Journal journal = *new_journal(files_);
+  journal.process = getppid();
+  ASSERT_TRUE(write_journal(files_, at("data"), journal));
+  EXPECT_TRUE(*read_stale_journal(files_, at("data"))) << "the number is another process's by now";
+  const std::string stat =
+      *env::read_whole_file(files_, "/proc/" + std::to_string(getppid()) + "/stat", 4096);
+  // The fields after the name begin with the third.
+  std::string rest = stat.substr(stat.rfind(')') + 2);
+  for (int i = 3; i < 22; ++i) rest = rest.substr(rest.find(' ') + 1);
+  journal.process_start = rest.substr(0, rest.find(' '));
+  ASSERT_TRUE(write_journal(files_, at("data"), journal));
+  const auto stale = read_stale_journal(files_, at("data"));
+  ASSERT_FALSE(stale);
+  EXPECT_EQ(stale.error().code, base::ErrorCode::kInUse);
+}
+
+}  // namespace
+}  // namespace standfast::clone

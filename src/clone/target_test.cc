@@ -1,0 +1,141 @@
+#include "clone/target.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clone/test_support.h"
+
+namespace standfast::clone {
+namespace {
+
+using base::ErrorCode;
+using testing::FolderTest;
+
+const pg::SystemId kSource(7710978553056627143);
+const pg::SystemId kOther(1);
+
+class TargetTest : public FolderTest {
+ protected:
+  base::Result<TargetState> inspect(const std::string& name, const TargetRules& rules = {}) {
+    return inspect_target(files_, at(name), rules);
+  }
+  ErrorCode code_of(const std::string& name, const TargetRules& rules = {}) {
+    auto state = inspect(name, rules);
+    return state ? ErrorCode::kFailed : state.error().code;
+  }
+};
+
+const TargetRules kReplace{.on_data_directory = OnDataDirectory::kReplace, .source = kSource};
+
+TEST_F(TargetTest, MissingAndEmptyAreTaken) {
+  EXPECT_EQ(inspect("new")->kind, TargetKind::kMissing);
+  ASSERT_TRUE(files_.make_directory(at("empty"), 0700));
+  EXPECT_EQ(inspect("empty")->kind, TargetKind::kEmpty);
+}
+
+TEST_F(TargetTest, WhatIsNoDataDirectoryIsNeverMoved) {
+  put("home/file", "precious");
+  EXPECT_EQ(code_of("home", kReplace), ErrorCode::kTargetRefused);
+  EXPECT_EQ(code_of("home/file", kReplace), ErrorCode::kTargetRefused);
+}
+
+TEST_F(TargetTest, ADataDirectoryIsTakenOnlyWithReplace) {
+  put_data_directory("data", kOther, pg::DbState::kShutDown);
+  EXPECT_EQ(code_of("data"), ErrorCode::kTargetRefused);
+  const auto state = inspect("data", kReplace);
+  ASSERT_TRUE(state) << state.error().message;
+  EXPECT_EQ(state->kind, TargetKind::kDataDirectory);
+  EXPECT_EQ(state->control->system_id, kOther);
+}
+
+TEST_F(TargetTest, ThePrimaryIsRefusedInEveryStateOfIt) {
+  for (const auto db_state :
+       {pg::DbState::kInProduction, pg::DbState::kShutDown, pg::DbState::kInCrashRecovery,
+        pg::DbState::kShuttingDown, pg::DbState::kStartup}) {
+    put_data_directory("data", kSource, db_state);
+    EXPECT_EQ(code_of("data", kReplace), ErrorCode::kTargetRefused) << pg::describe(db_state);
+  }
+}
+
+TEST_F(TargetTest, AStandbyOfTheSourceIsReplaced) {
+  for (const auto db_state : {pg::DbState::kInArchiveRecovery, pg::DbState::kShutDownInRecovery}) {
+    put_data_directory("data", kSource, db_state);
+    EXPECT_TRUE(inspect("data", kReplace)) << pg::describe(db_state);
+  }
+  // Copied, and not started yet.
+  put_data_directory("data", kSource, pg::DbState::kInProduction);
+  put("data/standby.signal", "");
+  EXPECT_TRUE(inspect("data", kReplace));
+}
+
+TEST_F(TargetTest, AnUnfinishedCopyIsReplaced) {
+  put("data/PG_VERSION", "15\n");
+  EXPECT_TRUE(inspect("data", kReplace));
+  put("data/global/pg_control", "half a control file");
+  EXPECT_TRUE(inspect("data", kReplace));
+}
+
+TEST_F(TargetTest, ARunningServerIsRefusedOrReported) {
+  put_data_directory("data", kOther, pg::DbState::kInProduction);
+  const pid_t child = fork();
+  if (child == 0) {
+    // What a postmaster does first: it works in its data directory.
+    if (chdir(at("data").c_str()) != 0) _exit(1);
+    pause();
+    _exit(0);
+  }
+  put("data/postmaster.pid", std::to_string(child) + "\n" + at("data") + "\n");
+  const std::string proc = "/proc/" + std::to_string(child) + "/cwd";
+  for (int i = 0; i < 100 && *files_.real_path(proc) != at("data"); ++i) usleep(10'000);
+
+  EXPECT_EQ(code_of("data", kReplace), ErrorCode::kInUse);
+  TargetRules report = kReplace;
+  report.on_running_server = OnRunningServer::kReport;
+  EXPECT_EQ(inspect("data", report)->running_server, child);
+
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  EXPECT_FALSE(inspect("data", kReplace)->running_server) << "the process is gone";
+  // Another process got the number: this one, which works elsewhere.
+  put("data/postmaster.pid", std::to_string(getpid()) + "\n" + at("data") + "\n");
+  EXPECT_FALSE(inspect("data", kReplace)->running_server);
+}
+
+TEST_F(TargetTest, InsideAndAroundAnotherDataDirectoryAreRefused) {
+  put_data_directory("data", kOther, pg::DbState::kShutDown);
+  EXPECT_EQ(code_of("data/base/new"), ErrorCode::kTargetRefused);
+  EXPECT_EQ(code_of("data/new/deeper", kReplace), ErrorCode::kTargetRefused);
+  put("outer/PG_VERSION", "15\n");
+  put_data_directory("outer/inner", kOther, pg::DbState::kShutDown);
+  EXPECT_EQ(code_of("outer", kReplace), ErrorCode::kTargetRefused);
+}
+
+TEST_F(TargetTest, ALinkIsRefused) {
+  ASSERT_TRUE(files_.make_directory(at("real"), 0700));
+  ASSERT_TRUE(files_.make_symlink(at("real"), at("link")));
+  EXPECT_EQ(code_of("link", kReplace), ErrorCode::kTargetRefused);
+  EXPECT_EQ(inspect_target(files_, "/", kReplace).error().code, ErrorCode::kTargetRefused);
+}
+
+TEST_F(TargetTest, AFolderOutsideMustBeMissingOrEmpty) {
+  const auto inspect_outside = [&](const std::string& path) {
+    return inspect_outside_folder(files_, path, at("data"), "--waldir");
+  };
+  EXPECT_EQ(*inspect_outside(at("new")), OutsideKind::kMissing);
+  ASSERT_TRUE(files_.make_directory(at("empty"), 0700));
+  EXPECT_EQ(*inspect_outside(at("empty")), OutsideKind::kEmpty);
+  put("disk/lost+found", "");
+  EXPECT_EQ(*inspect_outside(at("disk")), OutsideKind::kEmpty);
+  put("full/file", "precious");
+  EXPECT_FALSE(inspect_outside(at("full")));
+  EXPECT_FALSE(inspect_outside("relative"));
+  EXPECT_FALSE(inspect_outside(at("data/pg_wal_elsewhere")));
+  EXPECT_FALSE(inspect_outside(folder_)) << "around the data directory";
+  ASSERT_TRUE(files_.make_directory(at("data"), 0700));
+  ASSERT_TRUE(files_.make_directory(at("data/x"), 0700));
+  ASSERT_TRUE(files_.make_symlink(at("data/x"), at("way_in")));
+  EXPECT_FALSE(inspect_outside(at("way_in"))) << "a link into the data directory";
+}
+
+}  // namespace
+}  // namespace standfast::clone
