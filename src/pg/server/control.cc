@@ -234,13 +234,14 @@ Result<void> ServerControl::wait_until_up(const Log& log, const std::string& com
     const auto postmaster = TRY(cluster_.running());
     if (!postmaster) return start_failed(log, complaint);
     if (is_up(*postmaster)) return base::ok();
-    if (wait.stopped()) return env::cancelled_error();
+    if (wait.stopped()) return env::cancelled_error().with_hint("The server was told to start, and goes on.");
     if (wait.deadline.passed()) {
-      const std::string tail = read_log_tail(*files_, log.path, log.size_bytes, cluster_.data_directory());
       Error error(ErrorCode::kTimeout,
                   fmt::format("the server on \"{}\" runs, but does not take connections yet",
                               cluster_.data_directory()),
-                  fmt::format("It is left running and may still come up. Its log ends with:\n{}", tail));
+                  "It is left running and may still come up.");
+      const std::string tail = log_tail();
+      if (!tail.empty()) error.hint += " Its log ends with:\n" + tail;
       error.retryable = true;
       return error;
     }
