@@ -24,6 +24,8 @@ class Reporter {
   virtual void step(std::string_view number, std::string_view title) = 0;
   /// What came of the step, or a fact worth a line: one lower-case line.
   virtual void info(std::string_view line) = 0;
+  /// One check that was just made, with the seed's number and what was seen; it begins no step.
+  virtual void check(std::string_view number, std::string_view line) = 0;
   /// Shown only with -v.
   virtual void detail(std::string_view line) = 0;
   virtual void warn(std::string_view line, std::string_view hint) = 0;
@@ -36,6 +38,7 @@ class NullReporter final : public Reporter {
  public:
   void step(std::string_view, std::string_view) override {}
   void info(std::string_view) override {}
+  void check(std::string_view, std::string_view) override {}
   void detail(std::string_view) override {}
   void warn(std::string_view, std::string_view) override {}
   void progress(const Progress&) override {}

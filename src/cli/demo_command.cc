@@ -93,7 +93,10 @@ class DemoCommand final : public Command {
                    fmt::format("{} standby stop -D {}", standfast, outcome.standby.data_directory)});
     table.add_row({"make it a primary",
                    fmt::format("{} standby promote -D {}", standfast, outcome.standby.data_directory)});
-    std::string text = "\nwhat to try next, in another terminal:\n\n" + table.to_string();
+    std::string text = options_.end == setup::DemoEnd::kOnce
+                           ? "\nwhat to try next (start without --once, and the servers stay for it):\n\n"
+                           : "\nwhat to try next, in another terminal:\n\n";
+    text += table.to_string();
     if (options_.end == setup::DemoEnd::kKeep) {
       text += fmt::format(
           "\nboth servers stay; to end it: {0}{1}/pg_ctl -D {2} stop; {0}{1}/pg_ctl -D {3} stop; rm -r {4}\n",

@@ -61,6 +61,10 @@ void TerminalReporter::step(std::string_view number, std::string_view title) {
   out_line(in_style(screen_.out_in_colour, kBold, label + printable(title)));
 }
 
+void TerminalReporter::check(std::string_view number, std::string_view line) {
+  info(number.empty() ? std::string(line) : fmt::format("[{}] {}", number, line));
+}
+
 void TerminalReporter::info(std::string_view line) {
   out_line(fmt::format("{}{}", kIndent, printable(line)));
 }
@@ -149,6 +153,14 @@ void JsonReporter::step(std::string_view number, std::string_view title) {
   entry["title"] = title;
   steps_.push_back(std::move(entry));
   if (also_ != nullptr) also_->step(number, title);
+}
+
+void JsonReporter::check(std::string_view number, std::string_view line) {
+  nlohmann::ordered_json entry;
+  if (!number.empty()) entry["number"] = number;
+  entry["title"] = line;
+  steps_.push_back(std::move(entry));
+  if (also_ != nullptr) also_->check(number, line);
 }
 
 void JsonReporter::info(std::string_view line) {

@@ -37,6 +37,7 @@ class TerminalReporter final : public base::Reporter {
 
   void step(std::string_view number, std::string_view title) override;
   void info(std::string_view line) override;
+  void check(std::string_view number, std::string_view line) override;
   void detail(std::string_view line) override;
   void warn(std::string_view line, std::string_view hint) override;
   void progress(const base::Progress& progress) override;
@@ -62,6 +63,7 @@ class JsonReporter final : public base::Reporter {
   explicit JsonReporter(base::Reporter* also) : also_(also) {}
   void step(std::string_view number, std::string_view title) override;
   void info(std::string_view line) override;
+  void check(std::string_view number, std::string_view line) override;
   void detail(std::string_view line) override;
   void warn(std::string_view line, std::string_view hint) override;
   void progress(const base::Progress& progress) override;

@@ -21,6 +21,7 @@ class TimedReporter final : public base::Reporter {
     since_.emplace();
   }
   void info(std::string_view line) override { next_.info(line); }
+  void check(std::string_view number, std::string_view line) override { next_.check(number, line); }
   void detail(std::string_view line) override { next_.detail(line); }
   void warn(std::string_view line, std::string_view hint) override { next_.warn(line, hint); }
   void progress(const base::Progress& progress) override { next_.progress(progress); }
