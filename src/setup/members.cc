@@ -137,7 +137,8 @@ Member member_of_standby(const ServerFacts& standby, std::optional<pg::Lsn> upst
     member.state = standby.receiver->status.empty() ? "hidden" : standby.receiver->status;
     member.flush = standby.receiver->flushed;
   }
-  if (!member.flush && standby.head.is_valid()) member.flush = standby.head;
+  // A receiver that has just started counts from the beginning of a segment, below what is there already.
+  if (standby.head.is_valid() && member.flush.value_or(pg::Lsn()) < standby.head) member.flush = standby.head;
   member.timeline = standby.timeline;
   member.replay = standby.replay;
   add_own_lag(member, standby, upstream_head);
@@ -309,7 +310,7 @@ void judge_unreachable(const StatusInput& input, const ServerFacts* upstream, St
   for (const Unreachable& missing : input.unreachable) {
     if (upstream != nullptr && !upstream->is_in_recovery) {
       report.findings.push_back({ErrorCode::kStandbyUnreachable,
-                                 fmt::format("{} cannot be reached: {}", missing.what, missing.error.message),
+                                 fmt::format("a standby cannot be reached: {}", missing.error.message),
                                  missing.error.hint.empty() ? "Check that it runs." : missing.error.hint});
     } else {
       report.notes.push_back(fmt::format("{} cannot be asked, so this is what the standby knows: {}",

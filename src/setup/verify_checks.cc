@@ -27,7 +27,10 @@ class Checks {
     looked_.checks.push_back({std::move(number), std::move(name), CheckResult::kSkipped, std::move(why)});
   }
   void failed(std::string number, std::string name, std::string seen, ErrorCode code, std::string hint) {
-    if (!looked_.failure) looked_.failure = Error(code, fmt::format("{}: {}", name, seen), std::move(hint));
+    // A slot that is lost explains why nothing streams.
+    if (!looked_.failure || code == ErrorCode::kSlotLost) {
+      looked_.failure = Error(code, fmt::format("{}: {}", name, seen), std::move(hint));
+    }
     looked_.checks.push_back({std::move(number), std::move(name), CheckResult::kFailed, std::move(seen)});
   }
   LookedAt take() { return std::move(looked_); }
@@ -108,24 +111,35 @@ void check_sender(const PairFacts& pair, const WalSender* sender, Checks& checks
                         sender->sync_state));
 }
 
+const Slot* slot_named(const ServerFacts& primary, const std::string& name) {
+  const auto slot = std::find_if(primary.slots.begin(), primary.slots.end(),
+                                 [&](const Slot& some) { return some.name == name; });
+  return slot == primary.slots.end() ? nullptr : &*slot;
+}
+
 void check_slot(const PairFacts& pair, const WalSender* sender, Checks& checks) {
+  const std::string expected =
+      pair.standby ? pair.standby->primary_slot_name : pair.standby_name.value_or("");
   const Slot* slot = sender == nullptr ? nullptr : slot_of(pair.primary, *sender);
+  if (slot == nullptr) slot = slot_named(pair.primary, expected);
   if (slot != nullptr && slot->is_lost()) {
-    return checks.failed("2.2", "slot", fmt::format("\"{}\" has lost WAL", slot->name), ErrorCode::kSlotLost,
-                         "Copy the standby again with \"standfast join\".");
+    return checks.failed("2.2", "slot", fmt::format("\"{}\" has lost WAL that the standby needs", slot->name),
+                         ErrorCode::kSlotLost, "Copy the standby again with \"standfast join\".");
   }
-  if (slot != nullptr) {
+  if (slot != nullptr && slot->is_active) {
     return checks.ok("2.2", "slot",
                      fmt::format("\"{}\" is active{}{}", slot->name,
                                  slot->wal_status.empty() ? "" : ", its WAL ", slot->wal_status));
   }
-  const std::string expected = pair.standby ? pair.standby->primary_slot_name : "";
-  if (!expected.empty()) {
-    return checks.failed("2.2", "slot", fmt::format("\"{}\" is not active", expected),
+  if (pair.standby && !expected.empty()) {
+    return checks.failed("2.2", "slot",
+                         fmt::format("\"{}\" is {}", expected, slot != nullptr ? "not active" : "not there"),
                          ErrorCode::kSlotInactive,
                          "The standby names it as its primary_slot_name; look into the standby's log.");
   }
-  checks.skipped("2.2", "slot", "none is used: the primary may remove WAL that the standby still needs");
+  checks.skipped("2.2", "slot",
+                 sender == nullptr ? "no sender, so none to look at"
+                                   : "none is used: the primary may remove WAL that the standby still needs");
 }
 
 }  // namespace

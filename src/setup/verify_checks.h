@@ -27,7 +27,7 @@ const Slot* slot_of(const ServerFacts& primary, const WalSender& sender);
 
 struct LookedAt {
   std::vector<Check> checks;
-  std::optional<base::Error> failure;  ///< of the first check that failed
+  std::optional<base::Error> failure;  ///< of the first check that failed, or of a lost slot
 };
 base::Result<LookedAt> look_at_pair(const PairFacts& pair);
 
