@@ -20,8 +20,9 @@ class DemoCommand final : public Command {
  public:
   void declare(CLI::App& app) override {
     app.add_option("-D,--directory", options_.directory,
-                   "folder to make it in, missing or empty (default: a temporary one)");
-    app.add_option("--pg-bin", options_.bin_directory, "folder of PostgreSQL's programs");
+                   "folder to make it in, missing or empty (default: a temporary one)")
+        ->type_name("DIR");
+    app.add_option("--pg-bin", options_.bin_directory, "folder of PostgreSQL's programs")->type_name("DIR");
     auto* once = app.add_flag("--once", once_, "end after the verification and remove everything");
     app.add_flag("--keep", keep_, "leave both servers running and end")->excludes(once);
   }

@@ -17,26 +17,35 @@ using base::Result;
 class JoinCommand final : public Command {
  public:
   void declare(CLI::App& app) override {
-    app.add_option("-D,--pgdata", options_.data_directory, "data directory of the standby")
+    app.add_option("-D,--pgdata", options_.data_directory, "data directory of the standby (or PGDATA)")
+        ->type_name("DIR")
         ->envname("PGDATA")
         ->required();
-    app.add_option("--token-file", token_file_, "file with the token; \"-\" is standard input");
+    app.add_option("--token-file", token_file_,
+                   "file with the token, - for standard input (default: it is asked for)")
+        ->type_name("FILE");
     app.add_flag("--replace", replace_, "rename a data directory that is there aside");
     app.add_flag("--stop", stop_, "stop the server that runs there first");
-    app.add_option("--port", options_.port, "port of the standby, if not the primary's");
-    app.add_option("--listen", options_.listen_addresses, "listen_addresses of the standby");
-    app.add_option("--socket-directory", options_.socket_directory, "unix_socket_directories of the standby");
-    app.add_option("--name", options_.application_name, "application_name of the standby, if not the slot's");
-    app.add_option("-T,--tablespace-mapping", mappings_,
-                   "OLDDIR=NEWDIR: put a tablespace elsewhere (repeatable)");
-    app.add_option("--waldir", options_.wal_directory, "folder for the WAL");
-    app.add_option("-c,--checkpoint", checkpoint_, "fast or spread")
+    app.add_option("-p,--port", options_.port, "port of the standby, if not the primary's")
+        ->type_name("PORT");
+    app.add_option("--listen", options_.listen_addresses, "listen_addresses of the standby")
+        ->type_name("LIST");
+    app.add_option("--socket-directory", options_.socket_directory, "unix_socket_directories of the standby")
+        ->type_name("DIR");
+    app.add_option("--name", options_.application_name, "application_name of the standby, if not the slot's")
+        ->type_name("NAME");
+    app.add_option("-T,--tablespace-mapping", mappings_, "put a tablespace elsewhere; again for each")
+        ->type_name("OLDDIR=NEWDIR");
+    app.add_option("--waldir", options_.wal_directory, "folder for the WAL, with a link to it")
+        ->type_name("DIR");
+    app.add_option("-c,--checkpoint", checkpoint_, "fast (the default), or spread")
         ->check(CLI::IsMember({"fast", "spread"}))
-        ->capture_default_str();
-    app.add_option("-r,--max-rate", rate_, "transfer at most RATE (kB/s, or with suffix k or M)");
-    app.add_option("--pg-bin", options_.bin_directory, "folder of PostgreSQL's programs");
-    app.add_option("--timeout", timeout_seconds_, "seconds to wait for the standby to come up")
-        ->capture_default_str();
+        ->type_name("fast|spread");
+    app.add_option("-r,--max-rate", rate_, "transfer at most RATE (kB/s, or with suffix k or M)")
+        ->type_name("RATE");
+    app.add_option("--pg-bin", options_.bin_directory, "folder of PostgreSQL's programs")->type_name("DIR");
+    app.add_option("-t,--timeout", timeout_seconds_, "how long to wait for the standby to come up (600)")
+        ->type_name("SECONDS");
     app.add_flag("--dry-run", dry_run_, "check everything and print what would be done");
   }
 
