@@ -57,6 +57,12 @@ std::string_view word_for(setup::ChangeKind kind) {
   return "";
 }
 
+/// A single address as a person writes it.
+std::string without_prefix(const std::string& cidr) {
+  const bool is_single = cidr.ends_with(cidr.find(':') == std::string::npos ? "/32" : "/128");
+  return is_single ? cidr.substr(0, cidr.find('/')) : cidr;
+}
+
 /// Of a token only the file is told.
 nlohmann::ordered_json as_json(const PrimarySetupOutcome& outcome) {
   auto changes = nlohmann::ordered_json::array();
@@ -238,7 +244,8 @@ class PrimarySetupCommand final : public Command {
   std::string next_steps(const PrimarySetupOutcome& outcome, const CommandContext& context) const {
     std::string text;
     for (const PrimaryMember& member : outcome.members) {
-      text += fmt::format("\nnow on the standby {} (slot {}):\n\n", member.address_cidr, member.slot);
+      text += fmt::format("\nnow on the standby {} (slot {}):\n\n", without_prefix(member.address_cidr),
+                          member.slot);
       if (!member.manual.empty()) {
         for (const std::string& line : member.manual) text += "    " + line + "\n";
         continue;

@@ -5,9 +5,11 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "env/network.h"
+#include "env/process.h"
 #include "pg/format/hba_file.h"
 #include "setup/admin_session.h"
 #include "setup/join_settings.h"
@@ -34,6 +36,24 @@ std::string address_of(const std::string& cidr) {
 /// Entries of listen_addresses that only the name service can tell.
 bool is_name(const std::string& entry) {
   return entry != "*" && entry != "localhost" && !pg::parse_standby_address(entry).has_value();
+}
+
+/// What would keep this process from putting another file of the same owner and group in place of this one.
+Result<std::optional<std::string>> obstacle_to_replacing(env::FileSystem& files, const std::string& path) {
+  const auto info = TRY(files.inspect(path));
+  if (!info) return Error(ErrorCode::kIo, "\"" + path + "\" is gone");
+  const std::string folder = env::parent_of(path);
+  if (info->owner != env::effective_user())
+    return std::optional<std::string>("\"" + path + "\" is another user's");
+  if (access(folder.c_str(), W_OK) != 0)
+    return std::optional<std::string>("\"" + folder + "\" is not writable");
+  if (info->group == getegid()) return std::optional<std::string>();
+  std::vector<gid_t> groups(static_cast<std::size_t>(std::max(getgroups(0, nullptr), 0)));
+  const int count = getgroups(static_cast<int>(groups.size()), groups.data());
+  groups.resize(static_cast<std::size_t>(std::max(count, 0)));
+  if (std::find(groups.begin(), groups.end(), info->group) != groups.end())
+    return std::optional<std::string>();
+  return std::optional<std::string>("\"" + path + "\" has a group that this user is not in");
 }
 
 /// Which lines of the file are in our own block, counted from 1; the block is rewritten, so what is wrong in
@@ -109,6 +129,7 @@ Result<void> PrimaryLooker::read_hba(PrimaryLook& look) {
   look.hba_path = TRY(files_.real_path(TRY(value("SHOW hba_file"))));
   PrimaryState& state = look.state;
   state.hba_text = TRY(env::read_whole_file(files_, look.hba_path, pg::kMaxHbaFileBytes));
+  state.hba_obstacle = TRY(obstacle_to_replacing(files_, look.hba_path));
   const auto [first, last] = block_lines(state.hba_text);
   for (HbaError& error : TRY(hba_file_errors(admin_, wait_))) {
     const bool is_ours = error.file.empty() && error.line_number >= first && error.line_number <= last;

@@ -1,6 +1,7 @@
 #include "setup/primary_setup.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 #include <fmt/format.h>
@@ -69,7 +70,7 @@ class PrimarySetup {
   Result<server::ServerControl> control() const;
   void find_restart_command();
   void say_notes() const;
-  void say_step(std::string_view number, std::string_view title, ChangeKind kind, ChangeKind other_kind);
+  void say_changes(std::initializer_list<ChangeKind> kinds) const;
   void count_done(ChangeKind kind);
 
   Result<void> change_settings();
@@ -165,12 +166,10 @@ void PrimarySetup::say_notes() const {
   }
 }
 
-void PrimarySetup::say_step(std::string_view number, std::string_view title, ChangeKind kind,
-                            ChangeKind other_kind) {
-  report().step(number, title);
+void PrimarySetup::say_changes(std::initializer_list<ChangeKind> kinds) const {
   bool any = false;
   for (const PlannedChange& change : plan_.changes) {
-    if (change.kind != kind && change.kind != other_kind) continue;
+    if (std::find(kinds.begin(), kinds.end(), change.kind) == kinds.end()) continue;
     report().info(fmt::format("{} ({})", change.what, change.reason));
     any = true;
   }
@@ -185,7 +184,8 @@ void PrimarySetup::count_done(ChangeKind kind) {
 // ---------------------------------------------------------------- 1.1 and 1.2
 
 Result<void> PrimarySetup::change_settings() {
-  say_step("1.1", "settings", ChangeKind::kSetting, ChangeKind::kSetting);
+  report().step("1.1", "settings");
+  say_changes({ChangeKind::kSetting});
   if (plan_.settings.empty()) return base::ok();
   auto_conf_ = TRY(AutoConfBackup::take(environment_.files, cluster_.data_directory()));
   TRY(alter_system(*admin_, plan_.settings, wait()));
@@ -213,7 +213,8 @@ Result<void> PrimarySetup::choose_passwords() {
 }
 
 Result<void> PrimarySetup::change_roles_and_database() {
-  say_step("1.2", "roles, and the database of verify", ChangeKind::kRole, ChangeKind::kDatabase);
+  report().step("1.2", "roles, and the database of verify");
+  say_changes({ChangeKind::kRole, ChangeKind::kDatabase});
   TRY(choose_passwords());
   const bool stores =
       plan_.replication.password != PasswordAction::kKeep || plan_.monitor.password != PasswordAction::kKeep;
@@ -265,7 +266,8 @@ Result<void> PrimarySetup::change_hba_and_restart() {
 }
 
 Result<void> PrimarySetup::prove_hba(HbaChange& change) {
-  say_step("1.3", "pg_hba.conf", ChangeKind::kHba, ChangeKind::kHba);
+  report().step("1.3", "pg_hba.conf");
+  say_changes({ChangeKind::kHba});
   const auto address = trial_address();
   const bool tries = plan_.try_logins && address && listens_in_time(*address);
   const DatedCopy copy = plan_.hba_changes ? DatedCopy::kMake : DatedCopy::kNone;
@@ -384,10 +386,16 @@ bool PrimarySetup::can_create_slots() const {
 }
 
 Result<void> PrimarySetup::create_slots() {
-  say_step("2.1", "slots and tokens", ChangeKind::kSlot, ChangeKind::kToken);
+  report().step("2.1", "slots and tokens");
   if (!can_create_slots()) {
-    report().info("the slots wait for the restart");
+    report().info("they wait for the restart");
     return base::ok();
+  }
+  if (decision_ == RestartDecision::kDeclined) {
+    say_changes({ChangeKind::kSlot});
+    report().info("the tokens wait for the restart");
+  } else {
+    say_changes({ChangeKind::kSlot, ChangeKind::kToken});
   }
   for (const PlannedMember& member : plan_.members) {
     const std::optional<std::string> parameters[] = {member.slot};

@@ -89,7 +89,9 @@ struct PrimaryState {
 
   std::string hba_text;
   std::optional<pg::HbaBlock> hba_block;
-  std::vector<HbaError> hba_errors;           ///< outside of our own block
+  std::vector<HbaError> hba_errors;  ///< outside of our own block
+  /// Why this user cannot replace the file and keep its owner and group; none if he can.
+  std::optional<std::string> hba_obstacle;
   std::vector<Route> routes;                  ///< to every standby that was named or is in the block
   std::set<std::string, std::less<>> tokens;  ///< slots whose token is in the store
 
