@@ -39,7 +39,7 @@ class JoinCommand final : public Command {
     app.add_option("--waldir", options_.wal_directory, "folder for the WAL, with a link to it")
         ->type_name("DIR");
     app.add_option("-c,--checkpoint", checkpoint_, "fast (the default), or spread")
-        ->check(CLI::IsMember({"fast", "spread"}))
+        ->check(CLI::IsMember({"fast", "spread"}).description(""))
         ->type_name("fast|spread");
     app.add_option("-r,--max-rate", rate_, "transfer at most RATE (kB/s, or with suffix k or M)")
         ->type_name("RATE");
