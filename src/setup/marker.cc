@@ -24,6 +24,8 @@ constexpr int kLockClass = 0x53664D6B;
 constexpr int kDatabaseMark = 20618;
 constexpr std::string_view kCommentPrefix = "standfast verify ";
 constexpr const char* kUndefinedTable = "42P01";
+constexpr const char* kDuplicateDatabase = "42P04";
+constexpr const char* kUniqueViolation = "23505";  // the same, by a CREATE DATABASE that ran at the same time
 
 std::string new_token() {
   std::random_device device;
@@ -46,6 +48,13 @@ Result<Written> committed_now(client::Connection& primary, const env::Wait& wait
   const std::optional<pg::Lsn> lsn = pg::Lsn::parse(text);
   if (!lsn) return Error(ErrorCode::kProtocol, "the primary does not tell its WAL position");
   return Written{.lsn = *lsn, .committed = committed};
+}
+
+Error foreign_database() {
+  return {
+      ErrorCode::kPrecondition,
+      fmt::format("a database \"{}\" is there already, and is not of an earlier verify", ReplicaDemo::kName),
+      "It stays untouched. Verify without --create-database, or drop or rename it if it is not needed."};
 }
 
 /// The row's id as the second half of a lock's key. Rows are few and live for seconds: a wrap is harmless.
@@ -116,34 +125,60 @@ Result<ReplicaDemo> ReplicaDemo::prepare(client::Connection& primary, const env:
         "Run this on the primary as the owner of its data directory, or give the primary with -d and a role "
         "that has CREATEDB.");
   }
-  const client::Rows found = TRY(primary.query(
+  const Found found = TRY(demo.look(wait));
+  if (found == Found::kForeign) return foreign_database();
+  demo.leftover_removed_ = found != Found::kNothing;
+  TRY(demo.drop(wait));
+  return demo;
+}
+
+Result<ReplicaDemo::Found> ReplicaDemo::look(const env::Wait& wait) {
+  const client::Rows rows = TRY(primary_->query(
       fmt::format("SELECT datconnlimit, shobj_description(oid, 'pg_database') AS comment FROM pg_database "
                   "WHERE datname = '{}'",
                   kName),
       wait));
-  if (found.count() == 0) return demo;
-  const std::optional<std::string> comment = found.get(0, "comment");
-  const bool was_cut_short = !comment && integer_of(found, 0, "datconnlimit") == kDatabaseMark;
-  if (!was_cut_short && !comment.value_or("").starts_with(kCommentPrefix)) {
-    return Error(
-        ErrorCode::kPrecondition,
-        fmt::format("a database \"{}\" is there already, and is not of an earlier verify", kName),
-        "It stays untouched. Verify without --create-database, or drop or rename it if it is not needed.");
-  }
-  TRY(demo.drop(wait));
-  demo.leftover_removed_ = true;
-  return demo;
+  if (rows.count() == 0) return Found::kNothing;
+  const std::optional<std::string> comment = rows.get(0, "comment");
+  if (comment.value_or("").starts_with(kCommentPrefix)) return Found::kOurs;
+  const bool was_cut_short = !comment && integer_of(rows, 0, "datconnlimit") == kDatabaseMark;
+  return was_cut_short ? Found::kOursWithoutComment : Found::kForeign;
 }
 
 Result<Written> ReplicaDemo::create(const env::Wait& wait) {
-  TRY(primary_->execute(fmt::format("CREATE DATABASE {} CONNECTION LIMIT {}", kName, kDatabaseMark), wait));
+  const std::string sql = fmt::format("CREATE DATABASE {} CONNECTION LIMIT {}", kName, kDatabaseMark);
+  Result<void> created = primary_->execute(sql, wait);
+  if (!created &&
+      (created.error().sqlstate == kDuplicateDatabase || created.error().sqlstate == kUniqueViolation)) {
+    // Of a run that was killed a moment ago: the server has only now finished what it was told.
+    TRY(drop(wait));
+    created = primary_->execute(sql, wait);
+  }
+  if (!created) return std::move(created).error();
   auto written = TRY(committed_now(*primary_, wait));
-  TRY(primary_->execute(fmt::format("COMMENT ON DATABASE {} IS {}", kName, pg::quote_literal(new_token())),
-                        wait));
+  TRY(comment(wait));
   return written;
 }
 
+Result<void> ReplicaDemo::comment(const env::Wait& wait) {
+  return primary_->execute(fmt::format("COMMENT ON DATABASE {} IS {}", kName, pg::quote_literal(new_token())),
+                           wait);
+}
+
 Result<void> ReplicaDemo::drop(const env::Wait& wait) {
+  switch (TRY(look(wait))) {
+    case Found::kNothing:
+      return base::ok();
+    case Found::kForeign:
+      return foreign_database();
+    case Found::kOursWithoutComment:
+      // A drop that is cut short leaves a database that cannot be used and has lost its limit: the comment is
+      // what remains to know it by.
+      TRY(comment(wait));
+      break;
+    case Found::kOurs:
+      break;
+  }
   return primary_->execute(fmt::format("DROP DATABASE IF EXISTS {}", kName), wait);
 }
 

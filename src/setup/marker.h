@@ -60,11 +60,15 @@ class ReplicaDemo {
   bool leftover_removed() const { return leftover_removed_; }
 
   base::Result<Written> create(const env::Wait& wait);
+  /// Only if it is ours; nothing to drop is fine.
   base::Result<void> drop(const env::Wait& wait);
   static base::Result<bool> is_seen_by(client::Connection& standby, const env::Wait& wait);
 
  private:
   explicit ReplicaDemo(client::Connection& primary) : primary_(&primary) {}
+  enum class Found : std::uint8_t { kNothing, kOurs, kOursWithoutComment, kForeign };
+  base::Result<Found> look(const env::Wait& wait);
+  base::Result<void> comment(const env::Wait& wait);
 
   client::Connection* primary_;
   bool leftover_removed_ = false;

@@ -93,7 +93,10 @@ void check_identity(const PairFacts& pair, Checks& checks) {
 
 void check_sender(const PairFacts& pair, const WalSender* sender, Checks& checks) {
   if (sender == nullptr) {
-    return checks.failed("3.2", "sender", "the primary has no WAL sender for the standby",
+    return checks.failed("3.2", "sender",
+                         pair.standby_name
+                             ? fmt::format("the primary has no WAL sender for \"{}\"", *pair.standby_name)
+                             : "the primary has no WAL sender for the standby",
                          ErrorCode::kNotStreaming, "Start the standby, and look into its log if it runs.");
   }
   if (sender->state.empty()) {
