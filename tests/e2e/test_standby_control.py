@@ -44,8 +44,10 @@ def test_promote_says_where_it_left_the_primary(joined):
     h1, h2 = joined
     h1.psql("CREATE TABLE t AS SELECT generate_series(1, 100) AS i")
     wait_for_replay(h1, h2)
-    told = standby(h2, "promote").expect(0)
-    assert h2.psql("SELECT pg_is_in_recovery()") == "f"
+    standby(h2, "promote").expect_error(10, "10.20.20.1", "still runs", "--yes")
+    assert h2.psql("SELECT pg_is_in_recovery()") == "t"
+    told = standby(h2, "promote", "--yes").expect(0)
+    assert "two" in told.err and h2.psql("SELECT pg_is_in_recovery()") == "f"
     timeline = h2.psql("SELECT timeline_id FROM pg_control_checkpoint()")
     assert re.search(r"[0-9A-F]+/[0-9A-F]+", told.out) and "timeline 2" in told.out and timeline in ("1", "2")
     assert h2.psql("SELECT count(*) FROM t") == "100"
@@ -67,7 +69,7 @@ def test_promote_of_a_standby_that_is_behind_names_the_gap(joined):
     h1, h2 = joined
     h2.psql("SELECT pg_wal_replay_pause()")
     h1.psql("CREATE TABLE late AS SELECT generate_series(1, 100000) AS i")
-    told = standby(h2, "promote", timeout=90)
+    told = standby(h2, "promote", "--yes", timeout=90)
     assert told.code in (0, 35), told
     if told.code == 0:  # what was received is replayed before a promotion ends
         assert h2.psql("SELECT count(*) FROM late") == "100000"
