@@ -1,5 +1,6 @@
 """Fixtures of the integration and end-to-end tests."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -44,7 +45,8 @@ def network(request):
 @pytest.fixture(scope="module")
 def shared_network(request):
     """One network for the tests of a file, for those that leave it as they found it."""
-    log_folder = LOGS / Path(request.path).stem / "shared"
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")  # another one may run other tests of the same file
+    log_folder = LOGS / Path(request.path).stem / f"shared{worker}"
     failed_before = request.session.testsfailed
     for item in request.session.items:
         if item.path == request.path and not hasattr(item, "log_folder"):

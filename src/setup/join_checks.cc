@@ -67,6 +67,12 @@ Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::str
                                      const env::Wait& wait) {
   PrimaryFacts facts;
   facts.version = monitor.server_version();
+  if (!facts.version.is_supported()) {
+    return Error(ErrorCode::kVersion,
+                 fmt::format("the primary runs PostgreSQL {}", facts.version.to_string()),
+                 fmt::format("PostgreSQL {} to {} are supported.", pg::Version::kOldestMajor,
+                             pg::Version::kNewestMajor));
+  }
   const auto system_id = pg::SystemId::parse(
       TRY(monitor.query_value("SELECT system_identifier FROM pg_control_system()", wait)));
   if (!system_id) return Error(ErrorCode::kProtocol, "the primary's system identifier is not a number");

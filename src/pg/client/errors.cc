@@ -55,6 +55,18 @@ constexpr auto kConnectRules = std::to_array<ConnectRule>({
      "Check the role, its password, and the lines of pg_hba.conf and pg_ident.conf on the server.", false},
     {"is not permitted to log in", ErrorCode::kAuthentication,
      "Give the role the right on the primary: ALTER ROLE ... LOGIN.", false},
+    {"too many connections for role", ErrorCode::kAuthentication,
+     "The role has reached its limit; ALTER ROLE ... CONNECTION LIMIT raises it.", true},
+    {"too many connections for database", ErrorCode::kAuthentication,
+     "The database has reached its limit; ALTER DATABASE ... CONNECTION LIMIT raises it.", true},
+    {"permission denied for database", ErrorCode::kAuthentication,
+     "Give the role the right: GRANT CONNECT ON DATABASE ... TO the role.", false},
+    {"not currently accepting connections", ErrorCode::kPrecondition,
+     "Let it take them: ALTER DATABASE ... ALLOW_CONNECTIONS true.", false},
+    {"FATAL:  role \"", ErrorCode::kAuthentication,
+     "Name the role with -U or user=; without, it is the name of the operating system user.", false},
+    {"FATAL:  database \"", ErrorCode::kPrecondition,
+     "The server has no such database: name another one, or make it there.", false},
     {"channel binding", ErrorCode::kAuthentication,
      "The server did not prove that it holds both the certificate and the password. Check that nothing "
      "stands between the hosts.",
@@ -102,6 +114,8 @@ constexpr auto kConnectRules = std::to_array<ConnectRule>({
     {"timeout expired", ErrorCode::kConnect,
      "Check the address, the network between the hosts, and the firewall.", true},
     {"server closed the connection unexpectedly", ErrorCode::kConnect, "The server's log tells why.", true},
+    {"FATAL:  ", ErrorCode::kConnect,
+     "The server can be reached, and turned this connection away; see its log.", false},
 });
 
 }  // namespace

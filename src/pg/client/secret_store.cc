@@ -113,7 +113,11 @@ Result<void> SecretStore::remove(pg::SystemId system_id, std::string_view name) 
   const std::string path = path_of(system_id, name);
   if (!TRY(files_->inspect(path))) return base::ok();
   TRY(files_->remove_file(path));
-  return files_->sync_directory(env::parent_of(path));
+  const std::string folder = env::parent_of(path);
+  TRY(files_->sync_directory(folder));
+  // The folder of a cluster of which nothing is kept any more goes too; it stays while it has other files.
+  static_cast<void>(files_->remove_directory(folder));
+  return base::ok();
 }
 
 }  // namespace standfast::client

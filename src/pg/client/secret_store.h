@@ -43,7 +43,7 @@ class SecretStore {
   enum class Written : std::uint8_t { kNew, kReplaced, kUnchanged };
   base::Result<Written> write(pg::SystemId system_id, std::string_view name,
                               const base::Secret& content) const;
-  /// Nothing to remove is fine.
+  /// Nothing to remove is fine. With its last file the cluster's folder goes; the root stays.
   base::Result<void> remove(pg::SystemId system_id, std::string_view name) const;
 
  private:

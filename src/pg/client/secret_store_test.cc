@@ -84,6 +84,16 @@ TEST_F(SecretStoreTest, RemovingWhatIsNotThereIsFine) {
   EXPECT_FALSE(store.read(id_, "x.token")->has_value());
 }
 
+TEST_F(SecretStoreTest, FolderOfAClusterGoesWithItsLastFile) {
+  const SecretStore store(files_, folder_ + "/store");
+  ASSERT_TRUE(store.write(id_, "x.pgpass", Secret("secret")));
+  ASSERT_TRUE(store.write(id_, "x.crt", Secret("certificate")));
+  ASSERT_TRUE(store.remove(id_, "x.crt"));
+  EXPECT_TRUE(store.read(id_, "x.pgpass")->has_value());
+  ASSERT_TRUE(store.remove(id_, "x.pgpass"));
+  EXPECT_TRUE(env::is_empty_directory(files_, folder_ + "/store").value());
+}
+
 TEST_F(SecretStoreTest, StandfastHomeMustBeAbsolute) {
   ASSERT_EQ(setenv("STANDFAST_HOME", "relative/path", 1), 0);
   EXPECT_FALSE(SecretStore::locate(files_));
