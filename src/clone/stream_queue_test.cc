@@ -43,10 +43,17 @@ TEST(StreamQueue, WhatGoesInComesOutInOrder) {
   EXPECT_EQ(seen, kCount);
 }
 
+/// Until the next push has to wait.
+void fill(StreamQueue& queue) {
+  for (int i = 0; i < 2; ++i) {
+    StreamItem large = item_of(kMaxQueuedBytes, 1);
+    ASSERT_EQ(queue.push(large, soon()), StreamQueue::Push::kDone);
+  }
+}
+
 TEST(StreamQueue, AFullQueueHoldsTheProducerAndKeepsItsItem) {
   StreamQueue queue;
-  StreamItem large = item_of(kMaxQueuedBytes, 1);
-  ASSERT_EQ(queue.push(large, soon()), StreamQueue::Push::kDone);
+  fill(queue);
   StreamItem next = item_of(1, 2);
   EXPECT_EQ(queue.push(next, soon()), StreamQueue::Push::kFull);
   EXPECT_EQ(next.message.size_bytes, 1U);
@@ -55,10 +62,18 @@ TEST(StreamQueue, AFullQueueHoldsTheProducerAndKeepsItsItem) {
   EXPECT_EQ(queue.push(next, soon()), StreamQueue::Push::kDone);
 }
 
+TEST(StreamQueue, ASmallRestComesWithTheEnd) {
+  StreamQueue queue;
+  StreamItem item = item_of(3, 1);
+  ASSERT_EQ(queue.push(item, soon()), StreamQueue::Push::kDone);
+  queue.finish();
+  EXPECT_EQ(queue.take_all().size(), 1U);
+  EXPECT_TRUE(queue.take_all().empty());
+}
+
 TEST(StreamQueue, ClosingWakesBothSides) {
   StreamQueue queue;
-  StreamItem large = item_of(kMaxQueuedBytes, 1);
-  ASSERT_EQ(queue.push(large, soon()), StreamQueue::Push::kDone);
+  fill(queue);
   std::thread closer([&] { queue.close(); });
   StreamItem next = item_of(1, 2);
   EXPECT_EQ(queue.push(next, late()), StreamQueue::Push::kClosed);

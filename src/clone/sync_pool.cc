@@ -17,6 +17,7 @@ SyncPool::~SyncPool() {
     const std::lock_guard lock(mutex_);
     closing_ = true;
     waiting_.clear();
+    released_ = 0;
     work_there_.notify_all();
   }
   for (std::thread& thread : threads_) thread.join();
@@ -32,12 +33,19 @@ Result<void> SyncPool::add(std::unique_ptr<env::File> file) {
   work_done_.wait(lock, [this] { return failure_ || waiting_.size() + in_hand_ < kMaxUnsyncedFiles; });
   TRY(failure_if_any());
   waiting_.push_back(std::move(file));
-  work_there_.notify_one();
+  if (waiting_.size() - released_ >= kBatchFiles) release_all();
   return base::ok();
+}
+
+/// With the lock held.
+void SyncPool::release_all() {
+  released_ = waiting_.size();
+  work_there_.notify_all();
 }
 
 Result<void> SyncPool::finish(const env::StopEvent& stop) {
   std::unique_lock lock(mutex_);
+  release_all();
   while (!failure_ && !(waiting_.empty() && in_hand_ == 0)) {
     if (stop.is_set()) return env::cancelled_error();
     work_done_.wait_for(lock, kStopCheckInterval);
@@ -48,10 +56,11 @@ Result<void> SyncPool::finish(const env::StopEvent& stop) {
 void SyncPool::run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    work_there_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
+    work_there_.wait(lock, [this] { return closing_ || released_ > 0; });
     if (closing_) return;
     std::unique_ptr<env::File> file = std::move(waiting_.front());
     waiting_.pop_front();
+    --released_;
     ++in_hand_;
     lock.unlock();
     Result<void> result = file->sync();

@@ -1,7 +1,8 @@
 // Threads that make written files durable while the rest is still being received.
 //
-// One fsync commits the file system's journal for all files before it, so files are taken in the order they
-// were written and the later ones of a burst cost little.
+// One fsync commits the file system's journal for all files before it, so files are synced in batches: the
+// first of a batch pays, the others cost next to nothing. That their data is on its way to the disk by then
+// is for the writer to see to (File::start_writeback()).
 //
 // Threading: add() and finish() from one thread. Ownership: takes the files over and closes them.
 // Invariant: at most kMaxUnsyncedFiles are open here; add() waits when there are more.
@@ -25,7 +26,8 @@ namespace standfast::clone {
 class SyncPool {
  public:
   static constexpr std::size_t kThreads = 4;
-  static constexpr std::size_t kMaxUnsyncedFiles = 256;
+  static constexpr std::size_t kBatchFiles = 128;
+  static constexpr std::size_t kMaxUnsyncedFiles = 3 * kBatchFiles;
 
   SyncPool();
   /// Drops what has not been synced yet.
@@ -39,12 +41,14 @@ class SyncPool {
 
  private:
   void run();
+  void release_all();
   base::Result<void> failure_if_any() const;
 
   mutable std::mutex mutex_;
   std::condition_variable work_there_;
   std::condition_variable work_done_;
   std::deque<std::unique_ptr<env::File>> waiting_;
+  std::size_t released_ = 0;  ///< of those waiting, the first ones, which may be synced now
   std::size_t in_hand_ = 0;
   bool closing_ = false;
   std::optional<base::Error> failure_;
