@@ -57,6 +57,19 @@ Error foreign_database() {
       "It stays untouched. Verify without --create-database, or drop or rename it if it is not needed."};
 }
 
+/// Whoever makes the table, the monitor role must be able to write and read it.
+Result<void> create_table(client::Connection& primary, const env::Wait& wait) {
+  TRY(primary.execute(std::string(kMarkerTableSql), wait));
+  const client::Rows may_give_away =
+      TRY(primary.query(fmt::format("SELECT 1 FROM pg_roles AS own, pg_roles AS monitor WHERE own.rolname = "
+                                    "current_user AND own.rolsuper "
+                                    "AND monitor.rolname = '{}'",
+                                    kMonitorRole),
+                        wait));
+  if (may_give_away.count() == 0) return base::ok();
+  return primary.execute(fmt::format("ALTER TABLE public.{} OWNER TO {}", kMarkerTable, kMonitorRole), wait);
+}
+
 /// The row's id as the second half of a lock's key. Rows are few and live for seconds: a wrap is harmless.
 std::string lock_key(std::string_view id) {
   return fmt::format("{}, ({} & 2147483647)::int", kLockClass, id);
@@ -71,7 +84,7 @@ Result<Marker> Marker::prepare(client::Connection& primary, const env::Wait& wai
   TRY(bound_the_session(primary, wait));
   const std::string table = TRY(
       primary.query_value(fmt::format("SELECT to_regclass('public.{}') IS NOT NULL", kMarkerTable), wait));
-  if (table != "t") TRY(primary.execute(std::string(kMarkerTableSql), wait));
+  if (table != "t") TRY(create_table(primary, wait));
   // The lock of a run that still lives is not free, so its row stays. A lock taken here ends with this
   // statement's transaction.
   const client::Rows removed = TRY(primary.query(

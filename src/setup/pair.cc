@@ -132,7 +132,7 @@ Result<Pair> open_pair(const std::vector<client::ConnectOptions>& servers,
 void look_for_standby(Pair& pair, const SetupEnvironment& environment) {
   if (pair.standby) return;
   const auto sender = find_sender(pair.facts());
-  if (!sender || *sender == nullptr) return;
+  if (!sender || !*sender) return;
   auto standby = open_standby(pair, **sender, environment);
   if (standby) {
     pair.standby = *std::move(standby);

@@ -32,6 +32,13 @@ constexpr Milliseconds kLongestPoll{50};
 constexpr Milliseconds kDiagnoseInterval{300};
 constexpr base::Seconds kDropWait{5};
 
+/// Asking again changes nothing; all else may be a standby that restarts, or has not replayed that far.
+bool is_for_good(const Error& error) {
+  constexpr std::string_view kInsufficientPrivilege = "42501";
+  return error.code == ErrorCode::kAuthentication || error.code == ErrorCode::kPermission ||
+         error.sqlstate == kInsufficientPrivilege;
+}
+
 class Verification {
  public:
   Verification(const VerifyOptions& options, const SetupEnvironment& environment, Pair pair)
@@ -172,6 +179,7 @@ class Verification {
     while (true) {
       const Result<bool> seen = pair_.standby ? seen_on_standby() : replayed_by_sender(written.lsn);
       if (seen && *seen) return std::optional(Clock::now() - written.committed);
+      if (!seen && is_for_good(seen.error())) return seen.error().with_context("asking the standby");
       last_error = seen ? std::nullopt : std::optional(seen.error());
       if (environment_.stop.is_set()) return env::cancelled_error();
       if (pair_.standby && Clock::now() >= next_diagnosis) {
@@ -192,8 +200,8 @@ class Verification {
 
   Result<bool> replayed_by_sender(pg::Lsn lsn) {
     TRY(pair_.primary.refresh(whole()));
-    const WalSender* sender = TRY(find_sender(pair_.facts()));
-    return sender != nullptr && sender->replay && *sender->replay >= lsn;
+    const std::optional<WalSender> sender = TRY(find_sender(pair_.facts()));
+    return sender && sender->replay && *sender->replay >= lsn;
   }
 
   /// A look at a paused or delayed standby that does not answer just now is tried again at the next one.

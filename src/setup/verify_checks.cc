@@ -154,7 +154,7 @@ const Slot* slot_of(const ServerFacts& primary, const WalSender& sender) {
   return slot == primary.slots.end() ? nullptr : &*slot;
 }
 
-Result<const WalSender*> find_sender(const PairFacts& pair) {
+Result<std::optional<WalSender>> find_sender(const PairFacts& pair) {
   std::vector<const WalSender*> candidates;
   for (const WalSender& sender : pair.primary.senders) {
     if (is_candidate(pair.primary, sender)) candidates.push_back(&sender);
@@ -178,8 +178,8 @@ Result<const WalSender*> find_sender(const PairFacts& pair) {
   } else if (pair.standby) {
     fitting = named(pair.standby->application_name);
   }
-  if (fitting.empty()) return static_cast<const WalSender*>(nullptr);
-  if (fitting.size() == 1) return fitting.front();
+  if (fitting.empty()) return std::optional<WalSender>();
+  if (fitting.size() == 1) return std::optional(*fitting.front());
   std::string names;
   for (const WalSender* sender : fitting) {
     const Slot* slot = slot_of(pair.primary, *sender);
@@ -191,7 +191,8 @@ Result<const WalSender*> find_sender(const PairFacts& pair) {
 }
 
 Result<LookedAt> look_at_pair(const PairFacts& pair) {
-  const WalSender* sender = TRY(find_sender(pair));
+  const std::optional<WalSender> found = TRY(find_sender(pair));
+  const WalSender* sender = found ? &*found : nullptr;
   Checks checks;
   check_receiver(pair, checks);
   check_identity(pair, checks);

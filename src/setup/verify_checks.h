@@ -19,9 +19,9 @@ struct PairFacts {
   std::optional<std::string> standby_name = {};  ///< as the user gave it
 };
 
-/// The sender that serves the standby: by its slot, else by its name, else the only one. Null when there is
-/// none; kUsage when several fit and nothing says which.
-base::Result<const WalSender*> find_sender(const PairFacts& pair);
+/// The sender that serves the standby: by its slot, else by its name, else the only one. No value when there
+/// is none; kUsage when several fit and nothing says which.
+base::Result<std::optional<WalSender>> find_sender(const PairFacts& pair);
 /// The slot of this sender.
 const Slot* slot_of(const ServerFacts& primary, const WalSender& sender);
 

@@ -161,7 +161,7 @@ TEST(FindSender, SeveralStandbysNeedAName) {
   pair.standby_name = "other";
   EXPECT_EQ((*find_sender(pair))->pid, 11);
   pair.standby_name = "nobody";
-  EXPECT_EQ(*find_sender(pair), nullptr);
+  EXPECT_FALSE(*find_sender(pair));
 }
 
 TEST(FindSender, BackupsAndLogicalSubscribersAreNoStandbys) {
