@@ -18,6 +18,9 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# ccache knows a file again in another clone: neither the folder of the tree nor that of the build counts.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 # Configures once and builds the named targets of one CMake preset, with as many jobs as there are cores.
 build() { # build PRESET TARGET...
   local preset=$1
