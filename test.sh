@@ -26,7 +26,14 @@ run_asan() {
 }
 
 run_fuzz() {
-  build fuzz all && tests/fuzz/run.sh build/fuzz "$fuzz_seconds_per_target"
+  local state=passed program name result
+  build fuzz all || return 1
+  for program in build/fuzz/tests/fuzz/*_fuzz; do
+    name=$(basename "$program" _fuzz) result=passed
+    tests/fuzz/run.sh build/fuzz "$fuzz_seconds_per_target" "$name" || result=failed
+    write_result fuzz "$name" "$result" || state=failed
+  done
+  [ "$state" = passed ]
 }
 
 run_integration() {
