@@ -68,7 +68,8 @@ class StandbyCloneCommand final : public Command {
     TRY(read_copy_options());
     TRY(read_slot_options());
     TRY(read_connection());
-    if (ask_password_ && never_ask_) return Error(ErrorCode::kUsage, "-w and -W contradict each other");
+    if (ask_password_ && never_ask_)
+      return Error(ErrorCode::kUsage, "-w and -W contradict each other", "Leave one of them out.");
     if (ask_password_) options_.connect.password = TRY(env::ask_secret("Password: ", context.stop));
     return base::ok();
   }
@@ -184,7 +185,8 @@ class StandbyCloneCommand final : public Command {
     if (!rate_.empty()) options_.max_rate_bytes_per_second = TRY(clone::parse_max_rate(rate_));
     if (checkpoint_ != "fast" && checkpoint_ != "spread")
       return Error(ErrorCode::kUsage,
-                   fmt::format("checkpoint \"{}\" is neither fast nor spread", checkpoint_));
+                   fmt::format("checkpoint \"{}\" is neither fast nor spread", checkpoint_),
+                   "Give -c fast or -c spread.");
     options_.checkpoint = checkpoint_ == "fast" ? clone::Checkpoint::kFast : clone::Checkpoint::kSpread;
     if (wal_ == "n" || wal_ == "none") {
       options_.wal = clone::WalMethod::kNone;
@@ -192,7 +194,8 @@ class StandbyCloneCommand final : public Command {
       options_.wal = clone::WalMethod::kFetch;
     } else if (wal_ != "s" && wal_ != "stream") {
       return Error(ErrorCode::kUsage,
-                   fmt::format("WAL method \"{}\" is none of none, fetch and stream", wal_));
+                   fmt::format("WAL method \"{}\" is none of none, fetch and stream", wal_),
+                   "Give -X stream, or leave -X out.");
     }
     options_.sync = !no_sync_;
     options_.verify_checksums = !no_verify_;

@@ -45,7 +45,7 @@ void StagedClone::State::clean_up() {
       if (staging) static_cast<void>(staging->forget_slot());
     } else {
       warn(std::move(dropped).error().with_context("could not drop replication slot \"" + *created_slot +
-                                                   "\": "),
+                                                   "\""),
            "It holds back WAL on the primary. The next run into this directory drops it; by hand: " +
                drop_statement(*created_slot) + ".");
     }

@@ -37,6 +37,19 @@ Error usage(std::string message, std::string hint) {
   return {ErrorCode::kUsage, std::move(message), std::move(hint)};
 }
 
+/// The application_name of a connection string, a service or PGAPPNAME, as pg_basebackup takes it over too.
+std::optional<std::string> name_said_to_libpq(const client::Connection& connection) {
+  const std::string name = connection.native_conninfo_value("application_name");
+  return name.empty() ? std::nullopt : std::optional(name);
+}
+
+/// What broke off in the middle of a copy can only be done again.
+Error with_way_on(Error error) {
+  if (error.code == ErrorCode::kConnect && error.hint.empty())
+    error.hint = "The connection broke off. Look into the server's log, and run this again when it is up.";
+  return error;
+}
+
 }  // namespace
 
 Fetch::Fetch(const CloneOptions& options, const CloneEnvironment& environment)
@@ -530,7 +543,8 @@ Result<void> Fetch::write_settings() {
   if (!options_.write_recovery_settings) return base::ok();
   const client::Connection& connection = backup_connection_->connection();
   StandbyIdentity identity;
-  identity.application_name = options_.application_name.value_or(options_.slot.value_or(host_name()));
+  identity.application_name = options_.application_name.value_or(
+      name_said_to_libpq(connection).value_or(options_.slot.value_or(host_name())));
   identity.slot = options_.slot;
   const auto passfile = TRY(settle_passfile(files_, connection, source_.identity.system_id,
                                             identity.application_name, target_.path));
@@ -589,7 +603,7 @@ Result<StagedClone> Fetch::run() {
     backup_connection_.reset();
     state_->clean_up();
     Error error = std::move(done).error();
-    return environment_.stop.is_set() ? env::cancelled_error() : std::move(error);
+    return environment_.stop.is_set() ? env::cancelled_error() : with_way_on(std::move(error));
   }
   state_->facts.elapsed = state_->stopwatch.elapsed();
   return StagedClone(std::move(state_));

@@ -5,27 +5,27 @@ import signal
 import pytest
 
 from harness.binaries import DEBIAN
-from harness.clones import (JOURNAL, assert_streams, clone, clone_arguments, clone_environment, fill, primary_by_hand, slots,
+from harness.clones import (JOURNAL, assert_streams, clone, clone_arguments, clone_environment, primary_by_hand, slots,
                             staging, start_clone, verify_backup, wait_for_slots, wait_until_copying)
 from harness.cluster import Cluster
 from harness.steps import SLOT
 from harness.waiting import wait_until
 
 SEEDS = ("-R", "-X", "stream", "-C", "-S", SLOT)
+SLOWLY = ("-r", "2M")
 DROP = f"SELECT pg_drop_replication_slot('{SLOT}')"
 
 
 @pytest.fixture
 def primary(pair):
-    primary = primary_by_hand(pair[0])
-    fill(primary, 30)
-    return primary
+    """Its 23 MB of catalogs are enough: at the rate that SLOWLY gives a copy takes ten seconds."""
+    return primary_by_hand(pair[0])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_clone_removes_its_staging_and_its_slot(pair, primary, number):
     h1, h2 = pair
-    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    running = start_clone(h1, h2, *SEEDS, *SLOWLY)
     wait_until_copying(running, h2)
     assert SLOT in slots(primary)
     running.signal(number)
@@ -38,7 +38,7 @@ def test_interrupted_clone_removes_its_staging_and_its_slot(pair, primary, numbe
 
 def test_ctrl_c_on_a_terminal_ends_the_clone_and_restores_it(pair, primary):
     h1, h2 = pair
-    terminal = h2.terminal(h2.standfast_command(*clone_arguments(h1, h2, *SEEDS, "-P", "-r", "4M")),
+    terminal = h2.terminal(h2.standfast_command(*clone_arguments(h1, h2, *SEEDS, "-P", *SLOWLY)),
                            env=clone_environment())
     terminal.expect(r"\d+%")
     terminal.interrupt()
@@ -48,7 +48,7 @@ def test_ctrl_c_on_a_terminal_ends_the_clone_and_restores_it(pair, primary):
 
 def test_interrupted_clone_of_root_ends_its_child_too(pair, primary):
     h1, h2 = pair
-    running = h2.start(h2.standfast_command(*clone_arguments(h1, h2, *SEEDS, "-r", "4M")), env=clone_environment(),
+    running = h2.start(h2.standfast_command(*clone_arguments(h1, h2, *SEEDS, *SLOWLY)), env=clone_environment(),
                        user="root")
     wait_until_copying(running, h2)
     running.signal(signal.SIGINT)
@@ -58,7 +58,7 @@ def test_interrupted_clone_of_root_ends_its_child_too(pair, primary):
 
 def test_run_after_a_killed_one_knows_its_slot_and_removes_its_staging(pair, primary):
     h1, h2 = pair
-    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    running = start_clone(h1, h2, *SEEDS, *SLOWLY)
     left = wait_until_copying(running, h2)
     running.signal(signal.SIGKILL)
     running.wait(10).expect(-9)
@@ -72,7 +72,7 @@ def test_run_after_a_killed_one_knows_its_slot_and_removes_its_staging(pair, pri
 
 def test_slot_of_someone_else_is_not_taken_for_ones_own(pair, primary):
     h1, h2 = pair
-    running = start_clone(h1, h2, "-R", "-C", "-S", "first", "-r", "4M")
+    running = start_clone(h1, h2, "-R", "-C", "-S", "first", *SLOWLY)
     wait_until_copying(running, h2)
     running.signal(signal.SIGKILL)
     running.wait(10)
@@ -83,7 +83,7 @@ def test_slot_of_someone_else_is_not_taken_for_ones_own(pair, primary):
 
 def test_two_clones_into_one_directory_do_not_meet(pair, primary):
     h1, h2 = pair
-    first = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    first = start_clone(h1, h2, *SEEDS, *SLOWLY)
     left = wait_until_copying(first, h2)
     clone(h1, h2, "-R", "-C", "-S", "another").expect_error(20, str(h2.data))
     assert first.alive and staging(h2) == sorted([left, JOURNAL]) and set(slots(primary)) == {SLOT}
@@ -93,7 +93,7 @@ def test_two_clones_into_one_directory_do_not_meet(pair, primary):
 
 def test_primary_killed_on_the_way_leaves_the_statement_that_drops_the_slot(pair, primary):
     h1, h2 = pair
-    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    running = start_clone(h1, h2, *SEEDS, *SLOWLY)
     wait_until_copying(running, h2)
     primary.stop("immediate")
     result = running.wait(30)
@@ -108,7 +108,7 @@ def test_primary_killed_on_the_way_leaves_the_statement_that_drops_the_slot(pair
 
 def test_primary_that_drops_the_connection_but_lives_loses_the_slot(pair, primary):
     h1, h2 = pair
-    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    running = start_clone(h1, h2, *SEEDS, *SLOWLY)
     wait_until_copying(running, h2)
     primary.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE state = 'backup'")
     running.wait(30).expect_error(6, "hint: ")
@@ -118,7 +118,7 @@ def test_primary_that_drops_the_connection_but_lives_loses_the_slot(pair, primar
 
 def test_lost_wal_stream_ends_the_clone(pair, primary):
     h1, h2 = pair
-    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    running = start_clone(h1, h2, *SEEDS, *SLOWLY)
     wait_until_copying(running, h2)
     wait_until(lambda: primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == "1", 10,
                "the WAL stream")
@@ -131,7 +131,7 @@ def test_lost_wal_stream_ends_the_clone(pair, primary):
 def test_link_that_breaks_on_the_way_ends_the_clone_within_a_minute(network, pair, primary):
     h1, h2 = pair
     network.limit_rate(h2, 40)
-    running = start_clone(h1, h2, *SEEDS, "-r", "4M")
+    running = start_clone(h1, h2, *SEEDS, *SLOWLY)
     wait_until_copying(running, h2)
     network.link_down(h2)
     result = running.wait(100)
@@ -148,7 +148,7 @@ def test_killed_run_with_replace_leaves_the_old_directory(pair, primary):
     old = Cluster(h2, DEBIAN).init().start()
     old.psql("CREATE TABLE precious AS SELECT 7 AS seven")
     old.stop()
-    running = start_clone(h1, h2, *SEEDS, "--replace", "-r", "4M")
+    running = start_clone(h1, h2, *SEEDS, "--replace", *SLOWLY)
     wait_until_copying(running, h2)
     running.signal(signal.SIGKILL)
     running.wait(10)

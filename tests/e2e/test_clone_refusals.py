@@ -88,7 +88,7 @@ def small_disk(host, primary):
 REFUSALS = {
     "wrong password": Refusal(7, ["password authentication failed", "replicator"], "", password="wrong"),
     "no hba line": Refusal(7, ["pg_hba.conf", "nobody"], "pg_hba.conf", ["-U", "nobody"]),
-    "role without REPLICATION": Refusal(7, ["plain"], "REPLICATION", ["-U", "plain"]),
+    "role without REPLICATION": Refusal(7, ["replication role"], "REPLICATION", ["-U", "plain"]),
     "nobody listens": Refusal(6, ["10.20.20.1", "54321"], "", ["-p", "54321"]),
     "no such host": Refusal(6, ["nowhere.invalid"], "", ["-h", "nowhere.invalid"]),
     "target not empty": Refusal(9, ["{data}"], "empty", prepare=full_directory),
@@ -110,8 +110,8 @@ REFUSALS = {
     "slot exists with -C": Refusal(15, ["taken", "exists"], "-C", ["-C", "-S", "taken"]),
     "-C without -S": Refusal(2, ["-S"], "", ["-C"]),
     "slot without streaming": Refusal(2, ["stream"], "", ["-S", "taken", "-X", "fetch"]),
-    "bad slot name": Refusal(2, ["Not-A-Slot"], "", ["-C", "-S", "Not-A-Slot"]),
-    "unknown WAL method": Refusal(2, ["-X"], "", ["-X", "some"]),
+    "bad slot name": Refusal(2, ["replication slot"], "lower-case", ["-C", "-S", "Not-A-Slot"]),
+    "unknown WAL method": Refusal(2, ["some"], "-X", ["-X", "some"]),
     "bad rate": Refusal(2, ["5"], "", ["-r", "5"]),
     "mapping without =": Refusal(2, ["/only"], "", ["-T", "/only"]),
     "mapping not absolute": Refusal(2, ["old"], "", ["-T", "old=new"]),
@@ -165,10 +165,10 @@ def test_slot_in_use_is_refused_and_left_alone(pair):
     primary = primary_by_hand(h1)
     primary.psql(f"SELECT pg_create_physical_replication_slot('{SLOT}', true)")
     h1.run(["mkdir", "/tmp/received"]).expect(0)
-    h1.start([DEBIAN.program("pg_receivewal"), "-h", "/tmp", "-U", "postgres", "-D", "/tmp/received", "-S", SLOT],
+    h1.start([DEBIAN.program("pg_receivewal"), "-h", h1.address, "-U", "replicator", "-D", "/tmp/received", "-S", SLOT],
              env=clone_environment())
     wait_until(lambda: slots(primary) == {SLOT: ("f", "t")}, 20, "the slot in use")
-    clone(h1, h2, "-R", "-S", SLOT).expect_error(15, SLOT, "in use", "hint: ")
+    clone(h1, h2, "-R", "-S", SLOT).expect_error(15, SLOT, "is active", "hint: ")
     assert slots(primary) == {SLOT: ("f", "t")} and not h2.data.exists() and staging(h2) == []
 
 

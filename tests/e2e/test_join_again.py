@@ -1,12 +1,12 @@
 """`join` a second time, and after it was killed at each of its stages."""
 
 import os
+import shutil
 import signal
 
 from harness import steps
 from harness.binaries import DEBIAN
 from harness.clones import fill, slots, staging, wait_until_copying
-from harness.cluster import Cluster
 from harness.steps import SLOT, carry_token, join, set_up_primary
 from harness.waiting import wait_until
 
@@ -68,9 +68,8 @@ def test_join_killed_between_copy_and_start_goes_on_without_a_copy(pair):
     token = carry_token(h1, h2)
     slow = h2.folder / "tmp" / "bin"
     slow.mkdir()
-    for path in DEBIAN.bin_dir.iterdir():
-        if path.name != "pg_ctl":
-            (slow / path.name).symlink_to(path)
+    for name in ("postgres", "initdb"):  # copies: through a link the folder of the real programs would be found
+        shutil.copy(DEBIAN.program(name), slow)
     (slow / "pg_ctl").write_text("#!/bin/sh\ntouch /tmp/starting\nexec sleep 100\n")
     (slow / "pg_ctl").chmod(0o755)
     running = start_join(h2, token, "--pg-bin", "/tmp/bin")
@@ -109,14 +108,15 @@ def test_interrupted_join_leaves_nothing_and_keeps_the_slot_of_the_setup(pair):
 def test_standby_that_does_not_start_shows_its_log_and_stays(pair):
     h1, h2 = pair
     set_up_primary(h1, h2)
-    h1.psql("ALTER SYSTEM SET shared_buffers = '60000GB'")  # waits for a restart on the primary; the copy takes it
+    # It waits for a restart on the primary, so it is not in force there; the copy would start with it.
+    h1.psql("ALTER SYSTEM SET shared_preload_libraries = 'no_such_library'")
     token = carry_token(h1, h2)
     failed = join(h2, token)
     failed.expect_error(19, "hint: ")
-    assert "memory" in failed.err
+    assert "no_such_library" in failed.err
     assert (h2.data / "PG_VERSION").exists() and not (h2.data / "postmaster.pid").exists()
-    (h2.data / "postgresql.auto.conf").write_text("".join(
-        line for line in (h2.data / "postgresql.auto.conf").read_text().splitlines(True) if "shared_buffers" not in line))
+    conf = h2.data / "postgresql.auto.conf"
+    conf.write_text("".join(line for line in conf.read_text().splitlines(True) if "no_such_library" not in line))
     join(h2, token).expect(0)
     steps.assert_replicates(h1, h2)
 
@@ -130,9 +130,7 @@ def test_join_of_another_token_does_not_take_the_standby_for_its_own(pair):
     other = [path for path in h1.secrets.rglob("*.token") if SLOT not in path.name]
     assert len(other) == 1, other
     token = h2.write("token2", other[0].read_text())
-    join(h2, token).expect_error(20, str(h2.data), "hint: ")
+    join(h2, token).expect_error(9, str(h2.data), "--replace")
     assert pid_of_server(h2) == pid
     os.kill(int(pid), 0)
-    steps_rows = h2.psql("SELECT slot_name FROM pg_stat_wal_receiver")
-    assert steps_rows == SLOT
-    assert Cluster(h2, DEBIAN).running
+    assert h2.psql("SELECT slot_name FROM pg_stat_wal_receiver") == SLOT
