@@ -41,8 +41,9 @@ class StatusCommand final : public Command {
         app.add_option("--watch", watch_text_, "show it again each so many seconds (2), until Ctrl-C")
             ->type_name("SECONDS")
             ->expected(0, 1);
-    app.add_option("--max-lag", max_lag_, "call a standby that is further behind lagging: 16MB, or 30s")
-        ->type_name("LIMIT");
+    max_lag_option_ =
+        app.add_option("--max-lag", max_lag_, "call a standby that is further behind lagging: 16MB, or 30s")
+            ->type_name("LIMIT");
   }
 
   Result<void> prepare(CommandContext& context) override {
@@ -52,7 +53,7 @@ class StatusCommand final : public Command {
       return Error(ErrorCode::kUsage, "--watch takes a number of seconds from 0.1 to 86400",
                    "Try --watch 2.");
     }
-    if (!max_lag_.empty()) options_.max_lag = TRY(setup::parse_max_lag(max_lag_));
+    if (max_lag_option_->count() > 0) options_.max_lag = TRY(setup::parse_max_lag(max_lag_));
     if (detail_) options_.detail = setup::Detail::kViews;
     return servers_.prepare(context);
   }
@@ -133,6 +134,7 @@ class StatusCommand final : public Command {
   std::string watch_text_;
   double watch_seconds_ = kDefaultWatchSeconds;
   CLI::Option* watch_option_ = nullptr;
+  CLI::Option* max_lag_option_ = nullptr;
   bool detail_ = false;
   bool watch_ = false;
   bool first_look_ = true;
