@@ -114,7 +114,7 @@ env::StopEvent& make_stop_event() {
   return *stop;
 }
 
-/// What one process needs to run one part of a command.
+/// What it takes to run a command.
 class Session {
  public:
   explicit Session(const ParsedOptions& options)
@@ -170,11 +170,10 @@ int run_command(Command& command, const ParsedOptions& options) {
   if (!prepared) return session.fail(prepared.error());
   const std::optional<OwnerRule> rule = command.owner_rule();
   if (!rule) return session.run(command, nullptr);
-  const Result<int> code = run_as_owner(session.context().files, *rule, [&](server::RootHelper* root) {
-    // A child has its own process, and so its own signals to be stopped by.
-    Session own(options);
-    return own.run(command, root);
-  });
+  // In a child the session is a copy: what prepare() said is part of its json, and signals set its own stop
+  // event.
+  const Result<int> code = run_as_owner(session.context().files, *rule,
+                                        [&](server::RootHelper* root) { return session.run(command, root); });
   return code ? *code : session.fail(code.error());
 }
 
