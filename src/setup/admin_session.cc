@@ -31,6 +31,9 @@ Result<client::Connection> AdminSession::open(const std::string& database, const
         "Name with -U a superuser that pg_hba.conf lets this operating system user log in as, or run this as "
         "the server's own user.";
   }
+  if (error.code == ErrorCode::kPrecondition && database == maintenance_database_) {
+    error.hint = "Name a database that is there and takes connections with --maintenance-db.";
+  }
   return std::move(error).with_context("could not log in to the server of \"" + cluster_->data_directory() +
                                        "\"");
 }

@@ -114,7 +114,7 @@ Error HbaChange::take_back_after(Error cause) {
   const std::string copy = copy_path_.value_or("");
   const auto taken_back = take_back();
   if (taken_back) {
-    cause.hint += (cause.hint.empty() ? "" : " ") + std::string("pg_hba.conf is as it was before.");
+    cause.hint = "pg_hba.conf is as it was before." + (cause.hint.empty() ? "" : " " + cause.hint);
     return cause;
   }
   cause.message += "; and pg_hba.conf could not be put back: " + taken_back.error().message;

@@ -73,6 +73,31 @@ class FolderLock {
   int fd_;
 };
 
+/// Whether a program that was started on this directory still runs: the initdb of a run that was killed.
+Result<bool> has_a_program(env::FileSystem& files, const std::string& directory) {
+  constexpr std::uint64_t kMaxCommandLineBytes = std::uint64_t{1} << 20U;
+  for (const std::string& name : TRY(files.list("/proc"))) {
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    // A process that has ended meanwhile cannot be read, and one of another user is none of ours.
+    const auto command_line = env::read_whole_file(files, "/proc/" + name + "/cmdline", kMaxCommandLineBytes);
+    if (command_line && command_line->find(directory) != std::string::npos) return true;
+  }
+  return false;
+}
+
+Result<void> remove_leftover(env::FileSystem& files, const std::string& staging, const env::Wait& wait) {
+  if (!TRY(files.inspect(staging))) return base::ok();
+  while (TRY(has_a_program(files, staging))) {
+    const auto next = base::Deadline::after(base::Milliseconds(100)).earlier(wait.deadline);
+    if (env::wait_for(-1, 0, {next, wait.stop}) == env::Ready::kStopped) return env::cancelled_error();
+    if (wait.deadline.passed()) {
+      return Error(ErrorCode::kInUse, "a program still works in \"" + staging + "\"",
+                   "It is the initdb of an earlier run; wait until it is done, then run this again.");
+    }
+  }
+  return env::remove_tree(files, staging);
+}
+
 Error with_place_hint(Error error, const std::string& parent) {
   if (error.code == ErrorCode::kPermission && error.hint.empty()) {
     error.hint = "The new cluster is made beside its place: let the server's user write into \"" + parent +
@@ -116,7 +141,7 @@ Result<void> make_new_cluster(env::FileSystem& files, const server::Installation
   }
   const FolderLock lock = TRY(FolderLock::take(parent));
   const std::string staging = target + ".standfast-init";
-  TRY(env::remove_tree(files, staging));
+  TRY(remove_leftover(files, staging, wait));
   auto filled = fill(files, installation, cluster, staging, wait);
   if (filled) filled = files.rename_over(staging, target);
   if (!filled) {

@@ -171,7 +171,7 @@ void describe_rest(const PrimaryState& state, PrimaryPlan& plan) {
     if (member.is_named && !state.tokens.contains(member.slot)) {
       plan.changes.push_back({ChangeKind::kToken, "2.1",
                               fmt::format("token for {}: written to the secret store", member.slot),
-                              "\"standfast join\" on the standby needs it"});
+                              "it holds what the standby must know of this server"});
     }
   }
 }

@@ -19,6 +19,7 @@
 #include "setup/firewall.h"
 #include "setup/hba_change.h"
 #include "setup/login_trial.h"
+#include "setup/marker_table.h"
 #include "setup/new_cluster.h"
 #include "setup/primary_look.h"
 #include "setup/primary_plan.h"
@@ -36,6 +37,8 @@ using base::Result;
 
 /// "standfast" in ASCII, cut to eight bytes: two runs of setup on one server keep each other out with it.
 constexpr std::string_view kLockSql = "SELECT pg_try_advisory_lock(8319100072012837235)";
+constexpr base::Seconds kLockTimeout{10};
+constexpr base::Milliseconds kLockPollInterval{100};
 constexpr base::Seconds kInitTimeout{600};
 constexpr base::Seconds kStartTimeout{120};
 constexpr base::Seconds kRestartTimeout{300};
@@ -78,8 +81,10 @@ class PrimarySetup {
   Result<void> change_roles_and_database();
   Result<void> change_hba_and_restart();
   Result<void> prove_hba(HbaChange& change);
+  Result<void> restart_if_allowed();
   Result<void> restart();
-  Result<void> restart_or_put_back();
+  Error start_after_failure(server::ServerControl& server, Error error,
+                            const std::vector<SettingInForce>& waiting);
   Result<void> check_settings_in_force();
   std::optional<std::string> trial_address() const;
   bool listens_in_time(const std::string& address) const;
@@ -114,9 +119,17 @@ class PrimarySetup {
 Result<void> PrimarySetup::open_and_lock() {
   admin_ = TRY(session_.connect());
   if (options_.mode == RunMode::kDryRun) return base::ok();
-  if (TRY(admin_->query_value(std::string(kLockSql), wait())) == "t") return base::ok();
-  return Error(ErrorCode::kInUse, "another \"standfast primary setup\" runs on this server",
-               "Wait until it is done, then run this again.");
+  // A run that was killed holds the lock until its last statement has ended.
+  const auto lock_wait = env::Wait::for_at_most(kLockTimeout, &environment_.stop);
+  while (TRY(admin_->query_value(std::string(kLockSql), wait())) != "t") {
+    const auto next = base::Deadline::after(kLockPollInterval).earlier(lock_wait.deadline);
+    if (env::wait_for(-1, 0, {next, lock_wait.stop}) == env::Ready::kStopped) return env::cancelled_error();
+    if (lock_wait.deadline.passed()) {
+      return Error(ErrorCode::kInUse, "another \"standfast primary setup\" runs on this server",
+                   "Wait until it is done, then run this again.");
+    }
+  }
+  return base::ok();
 }
 
 Result<PrimaryLook> PrimarySetup::look() {
@@ -232,7 +245,7 @@ Result<void> PrimarySetup::change_roles_and_database() {
   if (plan_.database.shut_out_public) TRY(shut_public_out(*admin_, wait()));
   if (plan_.database.create_table) {
     client::Connection inside = TRY(session_.connect_to(std::string(kMonitorDatabase)));
-    TRY(create_marker_table(inside, wait()));
+    TRY(make_marker_table(inside, wait()));
   }
   count_done(ChangeKind::kDatabase);
   return base::ok();
@@ -275,7 +288,7 @@ Result<void> PrimarySetup::prove_hba(HbaChange& change) {
   if (tries) text = TRY(hba_text_for_trying(look_->state, plan_, *address));
   if (text != look_->state.hba_text) TRY(change.put(text, copy));
 
-  TRY(restart_or_put_back());
+  TRY(restart_if_allowed());
   if (address && listens_in_time(*address) && look_->state.tls) TRY(fetch_certificate(*address));
   if (tries) TRY(try_logins(*address));
   if (plan_.try_logins && !tries) {
@@ -288,7 +301,7 @@ Result<void> PrimarySetup::prove_hba(HbaChange& change) {
   return base::ok();
 }
 
-Result<void> PrimarySetup::restart_or_put_back() {
+Result<void> PrimarySetup::restart_if_allowed() {
   if (plan_.restart_for.empty()) return plan_.settings.empty() ? base::ok() : check_settings_in_force();
   report().step("1.4", "restart");
   if (decision_ == RestartDecision::kDeclined) {
@@ -303,26 +316,47 @@ Result<void> PrimarySetup::restart_or_put_back() {
 
 Result<void> PrimarySetup::restart() {
   server::ServerControl server = TRY(control());
+  if (!auto_conf_) auto_conf_ = TRY(AutoConfBackup::take(environment_.files, cluster_.data_directory()));
+  const auto waiting = TRY(settings_waiting_for_restart(*admin_, wait()));
+  for (const SettingInForce& setting : waiting) {
+    if (contains(plan_.restart_for, setting.name)) continue;
+    report().info(fmt::format("{}, which somebody else changed, takes effect as well", setting.name));
+  }
   const base::Stopwatch watch;
   admin_.reset();
   auto restarted = server.restart(env::Wait::for_at_most(kRestartTimeout, &environment_.stop));
-  if (!restarted) {
-    // A primary must not stay down because of what was changed here.
-    Error error = std::move(restarted).error().with_context("the restart failed");
-    const auto put_back = auto_conf_ ? auto_conf_->put_back() : Result<void>();
-    const auto started = server.start(env::Wait::for_at_most(kStartTimeout));
-    if (put_back && started) {
-      error.hint +=
-          (error.hint.empty() ? "" : " ") + std::string("The server runs again with its old settings.");
-    } else {
-      error.message += "; and the server could not be started with its old settings";
-      error.hint += fmt::format("{}Look at its log, then start it: {}", error.hint.empty() ? "" : " ",
-                                server.describe_start());
-    }
-    return error;
-  }
+  if (!restarted) return start_after_failure(server, std::move(restarted).error(), waiting);
   report().info(fmt::format("restarted in {}", base::format_duration(watch.elapsed())));
   return open_and_lock();
+}
+
+/// A primary must not stay down for what was changed here, nor for what somebody else had changed before.
+Error PrimarySetup::start_after_failure(server::ServerControl& server, Error error,
+                                        const std::vector<SettingInForce>& waiting) {
+  error = std::move(error).with_context("the restart failed");
+  // Before the hint that there is, which ends with lines of the server's log.
+  const auto add_hint = [&error](const std::string& sentence) {
+    error.hint = sentence + (error.hint.empty() ? "" : " ") + error.hint;
+  };
+  const auto start_with = [&server](const Result<void>& put_back) {
+    return put_back && server.start(env::Wait::for_at_most(kStartTimeout));
+  };
+  if (start_with(auto_conf_->put_back())) {
+    add_hint("The server runs again with the settings it had.");
+    return error;
+  }
+  if (start_with(auto_conf_->put_back_with(waiting))) {
+    std::vector<std::string> names;
+    for (const SettingInForce& setting : waiting) names.push_back(setting.name);
+    add_hint(
+        fmt::format("The server runs again with the settings it had; what waited for a restart would have "
+                    "kept it down, so these are in postgresql.auto.conf now as they were in force: {}.",
+                    fmt::join(names, ", ")));
+    return error;
+  }
+  error.message += "; and the server could not be started with the settings it had";
+  add_hint("Look at its log, then start it: " + server.describe_start());
+  return error;
 }
 
 /// A plan made now must not want what was just done.
@@ -432,7 +466,7 @@ Result<void> PrimarySetup::write_tokens() {
   const auto count = [&](const std::string& slot, client::SecretStore::Written written) {
     if (written == client::SecretStore::Written::kUnchanged) return;
     const bool is_new = written == client::SecretStore::Written::kNew;
-    const std::string reason = is_new ? "\"standfast join\" on the standby needs it"
+    const std::string reason = is_new ? "it holds what the standby must know of this server"
                                       : "a password, the address or the certificate is another now";
     done_.push_back(
         {ChangeKind::kToken, "2.1",

@@ -24,6 +24,17 @@ Result<void> alter_system(client::Connection& admin, std::span<const SettingChan
   return base::ok();
 }
 
+Result<std::vector<SettingInForce>> settings_waiting_for_restart(client::Connection& admin,
+                                                                 const env::Wait& wait) {
+  const client::Rows rows =
+      TRY(admin.query("SELECT name, setting FROM pg_settings WHERE pending_restart ORDER BY name", wait));
+  std::vector<SettingInForce> settings;
+  for (int row = 0; row < rows.count(); ++row) {
+    settings.push_back({std::string(rows.text(row, 0)), std::string(rows.text(row, 1))});
+  }
+  return settings;
+}
+
 Result<AutoConfBackup> AutoConfBackup::take(env::FileSystem& files, const std::string& data_directory) {
   std::string path = data_directory + "/postgresql.auto.conf";
   const auto info = TRY(files.inspect(path));
@@ -33,7 +44,17 @@ Result<AutoConfBackup> AutoConfBackup::take(env::FileSystem& files, const std::s
 }
 
 Result<void> AutoConfBackup::put_back() const {
-  return env::write_file_durably(*files_, path_, text_,
+  return write(text_);
+}
+
+Result<void> AutoConfBackup::put_back_with(std::span<const SettingInForce> settings) const {
+  auto conf = TRY(pg::ConfFile::parse(text_));
+  for (const SettingInForce& setting : settings) conf.set(setting.name, setting.value);
+  return write(conf.to_text());
+}
+
+Result<void> AutoConfBackup::write(const std::string& text) const {
+  return env::write_file_durably(*files_, path_, text,
                                  {.mode = info_.mode, .owner = info_.owner, .group = info_.group});
 }
 

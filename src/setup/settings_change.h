@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "env/file_system.h"
@@ -19,13 +20,24 @@ namespace standfast::setup {
 base::Result<void> alter_system(client::Connection& admin, std::span<const SettingChange> changes,
                                 const env::Wait& wait);
 
+/// What is in force of the settings that wait for a start of the server, whoever changed them.
+struct SettingInForce {
+  std::string name;
+  std::string value;  ///< in the setting's own unit
+};
+base::Result<std::vector<SettingInForce>> settings_waiting_for_restart(client::Connection& admin,
+                                                                       const env::Wait& wait);
+
 /// postgresql.auto.conf as it was, for the case that the server does not come up with what was changed.
 class AutoConfBackup {
  public:
   static base::Result<AutoConfBackup> take(env::FileSystem& files, const std::string& data_directory);
   base::Result<void> put_back() const;
+  /// As it was, and these besides: settings that somebody else changed, as the server ran with them.
+  base::Result<void> put_back_with(std::span<const SettingInForce> settings) const;
 
  private:
+  base::Result<void> write(const std::string& text) const;
   AutoConfBackup(env::FileSystem& files, std::string path, std::string text, env::FileInfo info)
       : files_(&files), path_(std::move(path)), text_(std::move(text)), info_(info) {}
 
