@@ -70,6 +70,7 @@ def test_join_killed_between_copy_and_start_goes_on_without_a_copy(pair):
     slow.mkdir()
     for name in ("postgres", "initdb"):  # copies: through a link the folder of the real programs would be found
         shutil.copy(DEBIAN.program(name), slow)
+    (slow.parent / "lib").symlink_to(DEBIAN.bin_dir.parent / "lib")
     (slow / "pg_ctl").write_text("#!/bin/sh\ntouch /tmp/starting\nexec sleep 100\n")
     (slow / "pg_ctl").chmod(0o755)
     running = start_join(h2, token, "--pg-bin", "/tmp/bin")
