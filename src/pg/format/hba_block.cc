@@ -188,6 +188,13 @@ bool ends_with_continuation(std::string_view text, HbaDialect dialect) {
   return dialect == HbaDialect::kWithContinuation && text.ends_with('\\');
 }
 
+/// Whether the block is left where it is, in front of other lines: lines that were added behind it are no
+/// reason to move it. What stands before it has the same offsets with it and without it.
+bool stays(const Span& span, std::string_view file_text, std::size_t latest_place, HbaDialect dialect) {
+  return span.end < file_text.size() && span.begin <= latest_place &&
+         !ends_with_continuation(file_text.substr(0, span.begin), dialect);
+}
+
 Result<std::string> appended(const std::string& text, std::string rendered, HbaDialect dialect) {
   if (ends_with_continuation(text, dialect)) {
     return Error(ErrorCode::kPrecondition, "pg_hba.conf ends with a backslash, in the middle of a line",
@@ -244,7 +251,9 @@ Result<std::string> with_block(std::string_view file_text, const HbaBlock& block
   if (block.connections().empty()) return text;
   TRY(check_writable(block));
   const HbaFile file = TRY(parse_hba(text, dialect));
-  const std::size_t place = place_for(file, block, text.size());
+  std::size_t place = place_for(file, block, text.size());
+  const auto span = TRY(locate(file_text));
+  if (span && stays(*span, file_text, place, dialect)) place = span->begin;
   if (place == text.size()) return appended(text, block.render(), dialect);
   return text.insert(place, block.render());
 }

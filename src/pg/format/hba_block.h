@@ -49,7 +49,8 @@ struct HbaBlock {
 base::Result<std::optional<HbaBlock>> find_block(std::string_view file_text);
 
 /// The file with this block in place of any earlier one, before the first rule that takes or may take one of
-/// its connections (and before the comment right above that rule), else at the end.
+/// its connections (and before the comment right above that rule), else at the end. An earlier one that
+/// stands before all such rules keeps its place.
 base::Result<std::string> with_block(std::string_view file_text, const HbaBlock& block,
                                      HbaDialect dialect = HbaDialect::kWithContinuation);
 base::Result<std::string> without_block(std::string_view file_text);

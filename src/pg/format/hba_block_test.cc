@@ -80,6 +80,24 @@ TEST(HbaBlock, NeverSplitsALineThatGoesOn) {
   EXPECT_EQ(with(text), std::string(kRendered) + text);
 }
 
+TEST(HbaBlock, KeepsItsPlaceWhenLinesAreAddedBehindIt) {
+  const std::string added = with(kInitdb) + "# mine\nhost all all 10.20.20.1/32 scram-sha-256\n";
+  EXPECT_EQ(with(added), added);
+  HbaBlock two = example();
+  two.members.push_back({"pgstandby2", "10.20.20.3/32"});
+  const std::string grown = with(added, two);
+  EXPECT_LT(grown.find("10.20.20.3/32"), grown.find("# mine"));
+  // But not behind a line that takes its logins.
+  const std::string before = "host all all 0.0.0.0/0 reject\n" + added;
+  EXPECT_EQ(with(before).find("# BEGIN standfast"), 0U);
+}
+
+TEST(HbaBlock, KeepsNoPlaceBehindALineThatGoesOn) {
+  const std::string joined = "local all all peer \\\n" + std::string(kRendered) + "local all all md5\n";
+  EXPECT_EQ(without_block(with(joined)).value(), without_block(joined).value());
+  EXPECT_NE(with(joined), joined);
+}
+
 TEST(HbaBlock, IsReplacedAndMovedRatherThanWrittenTwice) {
   HbaBlock two = example();
   two.members.push_back({"pgstandby2", "2001:db8::2/128"});
