@@ -22,7 +22,8 @@ Result<client::Connection> AdminSession::open(const std::string& database, const
   if (superuser_) options.set("user", *superuser_);
   options.set("application_name", "standfast primary setup");
   // A primary that waits for a synchronous standby that does not exist yet would wait here for ever.
-  options.set("options", "-c synchronous_commit=local -c default_transaction_read_only=off");
+  options.set("options",
+              "-c search_path=pg_catalog -c synchronous_commit=local -c default_transaction_read_only=off");
   auto connection = client::Connection::open(options, wait);
   if (connection) return connection;
   Error error = std::move(connection).error();

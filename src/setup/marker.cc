@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "pg/format/sql_text.h"
+#include "setup/marker_table.h"
 #include "setup/names.h"
 #include "setup/server_facts.h"
 
@@ -18,6 +19,7 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
+const std::string kMarker = fmt::format("{}.{}", kMarkerSchema, kMarkerTable);
 /// The first half of the advisory locks' key: "SfMk". The second is the row's id.
 constexpr int kLockClass = 0x53664D6B;
 /// The connection limit that marks our replica_demo.
@@ -38,7 +40,7 @@ std::string new_token() {
 Result<void> bound_the_session(client::Connection& primary, const env::Wait& wait) {
   return primary.execute(
       "SET statement_timeout = '60s'; SET lock_timeout = '10s'; SET synchronous_commit = local; "
-      "SET default_transaction_read_only = off",
+      "SET default_transaction_read_only = off; SET search_path = pg_catalog",
       wait);
 }
 
@@ -57,17 +59,17 @@ Error foreign_database() {
       "It stays untouched. Verify without --create-database, or drop or rename it if it is not needed."};
 }
 
-/// Whoever makes the table, the monitor role must be able to write and read it.
-Result<void> create_table(client::Connection& primary, const env::Wait& wait) {
-  TRY(primary.execute(std::string(kMarkerTableSql), wait));
-  const client::Rows may_give_away =
-      TRY(primary.query(fmt::format("SELECT 1 FROM pg_roles AS own, pg_roles AS monitor WHERE own.rolname = "
-                                    "current_user AND own.rolsuper "
-                                    "AND monitor.rolname = '{}'",
-                                    kMonitorRole),
-                        wait));
-  if (may_give_away.count() == 0) return base::ok();
-  return primary.execute(fmt::format("ALTER TABLE public.{} OWNER TO {}", kMarkerTable, kMonitorRole), wait);
+/// A superuser uses the table only if no other role can have put code behind it, and makes it where it is
+/// missing.
+Result<void> check_table(client::Connection& primary, const env::Wait& wait) {
+  if (TRY(has_marker_table(primary, wait))) return base::ok();
+  const client::Rows superuser =
+      TRY(primary.query("SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper", wait));
+  if (superuser.count() > 0) return make_marker_table(primary, wait);
+  return Error(
+      ErrorCode::kPrecondition,
+      fmt::format("the primary has no table \"{}.{}\" to write a marker to", kMarkerSchema, kMarkerTable),
+      "Run \"standfast primary setup\" on the primary again: it makes the table anew.");
 }
 
 /// The row's id as the second half of a lock's key. Rows are few and live for seconds: a wrap is harmless.
@@ -82,16 +84,13 @@ std::string lock_key(std::string_view id) {
 Result<Marker> Marker::prepare(client::Connection& primary, const env::Wait& wait) {
   Marker marker(primary);
   TRY(bound_the_session(primary, wait));
-  const std::string table = TRY(
-      primary.query_value(fmt::format("SELECT to_regclass('public.{}') IS NOT NULL", kMarkerTable), wait));
-  if (table != "t") TRY(create_table(primary, wait));
+  TRY(check_table(primary, wait));
   // The lock of a run that still lives is not free, so its row stays. A lock taken here ends with this
   // statement's transaction.
   const client::Rows removed = TRY(primary.query(
-      fmt::format(
-          "DELETE FROM public.{} WHERE id IN (SELECT id FROM (SELECT id FROM public.{} OFFSET 0) AS rows "
-          "WHERE pg_try_advisory_xact_lock({})) RETURNING id",
-          kMarkerTable, kMarkerTable, lock_key("id")),
+      fmt::format("DELETE FROM {0} WHERE id IN (SELECT id FROM (SELECT id FROM {0} OFFSET 0) AS rows "
+                  "WHERE pg_try_advisory_xact_lock({1})) RETURNING id",
+                  kMarker, lock_key("id")),
       wait));
   marker.leftovers_removed_ = removed.count();
   return marker;
@@ -101,8 +100,8 @@ Result<Written> Marker::write(const env::Wait& wait) {
   token_ = new_token();
   TRY(primary_->execute("BEGIN", wait));
   const std::array<std::optional<std::string>, 1> parameters{token_};
-  id_ = TRY(primary_->query_value(
-      fmt::format("INSERT INTO public.{} (token) VALUES ($1) RETURNING id", kMarkerTable), parameters, wait));
+  id_ = TRY(primary_->query_value(fmt::format("INSERT INTO {0} (token) VALUES ($1) RETURNING id", kMarker),
+                                  parameters, wait));
   // Before the row can be seen, so that no other run takes it for a leftover.
   TRY(primary_->query(fmt::format("SELECT pg_advisory_lock({})", lock_key(id_)), wait));
   TRY(primary_->execute("COMMIT", wait));
@@ -111,14 +110,17 @@ Result<Written> Marker::write(const env::Wait& wait) {
 
 Result<void> Marker::remove(const env::Wait& wait) {
   const std::array<std::optional<std::string>, 1> parameters{token_};
-  TRY(primary_->query(fmt::format("DELETE FROM public.{} WHERE token = $1", kMarkerTable), parameters, wait));
+  TRY(primary_->query(fmt::format("DELETE FROM {0} WHERE token = $1", kMarker), parameters, wait));
   return base::ok();
 }
 
 Result<bool> Marker::is_seen_by(client::Connection& standby, const env::Wait& wait) const {
+  // A standby replays what the monitor role made as well, and is asked by a superuser too.
+  TRY(pin_search_path(standby, wait));
+  if (!TRY(has_marker_table(standby, wait))) return false;
   const std::array<std::optional<std::string>, 1> parameters{token_};
   const auto rows =
-      standby.query(fmt::format("SELECT 1 FROM public.{} WHERE token = $1", kMarkerTable), parameters, wait);
+      standby.query(fmt::format("SELECT 1 FROM {0} WHERE token = $1", kMarker), parameters, wait);
   if (rows) return rows->count() > 0;
   if (rows.error().sqlstate == kUndefinedTable) return false;
   return rows.error();

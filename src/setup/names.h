@@ -9,15 +9,10 @@ namespace standfast::setup {
 inline constexpr std::string_view kDefaultReplicationRole = "replicator";
 inline constexpr std::string_view kMonitorRole = "standfast_monitor";
 inline constexpr std::string_view kMonitorDatabase = "standfast";
-inline constexpr std::string_view kMarkerTable = "standfast_marker";
+inline constexpr std::string_view kMarkerSchema = "standfast";
+inline constexpr std::string_view kMarkerTable = "marker";
 /// Slots are pgstandby1, pgstandby2 ..., as PostgreSQL's handbooks name them.
 inline constexpr std::string_view kDefaultSlotPrefix = "pgstandby";
-
-/// What CREATE TABLE takes, for whoever finds the table missing.
-inline constexpr std::string_view kMarkerTableSql =
-    "CREATE TABLE IF NOT EXISTS public.standfast_marker ("
-    "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, token text NOT NULL, "
-    "written_at timestamptz NOT NULL DEFAULT now())";
 
 // Files of the secret store (pg/client/secret_store.h).
 inline constexpr std::string_view kPrimaryPassfile = "primary.pgpass";

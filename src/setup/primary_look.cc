@@ -13,6 +13,7 @@
 #include "pg/format/hba_file.h"
 #include "setup/admin_session.h"
 #include "setup/join_settings.h"
+#include "setup/marker_table.h"
 
 namespace standfast::setup {
 namespace {
@@ -188,8 +189,7 @@ Result<bool> PrimaryLooker::has_marker_table() {
   auto options = TRY(cluster_.local_connection(std::string(kMonitorDatabase)));
   options.set("user", admin_.user());
   auto connection = TRY(client::Connection::open(options, wait_));
-  return TRY(connection.query_value(
-             "SELECT to_regclass('public." + std::string(kMarkerTable) + "') IS NOT NULL", wait_)) == "t";
+  return setup::has_marker_table(connection, wait_);
 }
 
 Result<void> PrimaryLooker::read_database(PrimaryState& state) {

@@ -105,9 +105,4 @@ Result<void> shut_public_out(client::Connection& admin, const env::Wait& wait) {
       wait);
 }
 
-Result<void> create_marker_table(client::Connection& in_database, const env::Wait& wait) {
-  TRY(in_database.execute("SET ROLE " + pg::quote_identifier(kMonitorRole), wait));
-  return in_database.execute(std::string(kMarkerTableSql), wait);
-}
-
 }  // namespace standfast::setup

@@ -34,7 +34,5 @@ base::Result<void> change_roles(client::Connection& admin, const RoleChange& rep
 
 base::Result<void> create_monitor_database(client::Connection& admin, const env::Wait& wait);
 base::Result<void> shut_public_out(client::Connection& admin, const env::Wait& wait);
-/// `in_database` is connected to the monitor's database as a superuser; the table becomes the monitor's.
-base::Result<void> create_marker_table(client::Connection& in_database, const env::Wait& wait);
 
 }  // namespace standfast::setup

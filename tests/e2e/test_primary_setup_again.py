@@ -226,8 +226,8 @@ def test_roles_are_no_superusers_and_their_database_is_theirs(server):
                                                          ("standfast_monitor", "f", "f", "f", "f", "t")]
     assert host.psql("SELECT pg_has_role('standfast_monitor', 'pg_monitor', 'member')") == "t"
     assert host.psql("SELECT datdba::regrole FROM pg_database WHERE datname = 'standfast'") == "standfast_monitor"
-    assert host.psql("SELECT tableowner FROM pg_tables WHERE tablename = 'standfast_marker'",
-                     database="standfast") == "standfast_monitor"
+    assert host.psql("SELECT tableowner FROM pg_tables WHERE tablename = 'marker'",
+                     database="standfast") == "postgres"
 
 
 @pytest.mark.parametrize("major", [12, 13, 18])

@@ -1,5 +1,9 @@
 #include "pg/client/connection.h"
 
+#include <algorithm>
+#include <cstdlib>
+
+#include <fmt/format.h>
 #include <libpq-fe.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -101,6 +105,14 @@ Result<Connection> Connection::open(const ConnectOptions& options, const env::Wa
   };
   add("fallback_application_name", "standfast");
   add("client_encoding", "UTF8");
+  // What another role made in the database must not stand in the way of what statements name without a
+  // schema. A walsender runs no statements, and what it is started with is kept for the standby.
+  const bool is_replication = std::ranges::any_of(
+      options.parameters, [](const auto& parameter) { return parameter.first == "replication"; });
+  const char* own_options = std::getenv("PGOPTIONS");
+  const std::string pinned =
+      fmt::format("{} -c search_path=pg_catalog", own_options != nullptr ? own_options : "");
+  if (!is_replication) add("options", pinned.c_str());
   for (const auto& [keyword, value] : options.parameters) add(keyword.c_str(), value.c_str());
   if (options.password) add("password", options.password->reveal().c_str());
   keywords.push_back(nullptr);
@@ -175,6 +187,10 @@ int Connection::socket_fd() const {
 }
 bool Connection::is_open() const {
   return connection_ != nullptr && PQstatus(connection_) == CONNECTION_OK;
+}
+
+int Connection::backend_pid() const {
+  return PQbackendPID(connection_);
 }
 
 std::string Connection::native_conninfo_value(const std::string& keyword) const {

@@ -111,6 +111,8 @@ class Connection {
   std::string user() const;
   std::string database() const;
   bool uses_tls() const;
+  /// Of the server process that serves this connection.
+  int backend_pid() const;
   std::optional<PeerCertificate> peer_certificate() const;
   std::string native_conninfo_value(const std::string& keyword) const;  ///< as resolved by libpq, "" if unset
   /// All that have a value, passwords left out.
