@@ -7,5 +7,9 @@ cd "$(dirname "$0")"
 
 scripts/install.sh demo
 say "building (the first time takes a few minutes)"
-build release standfast >build/release-build.log 2>&1 || { cat build/release-build.log >&2 && exit 1; }
+mkdir -p build
+build release standfast >build/release-build.log 2>&1 || {
+  cat build/release-build.log >&2
+  exit 1
+}
 exec build/release/standfast demo "$@"

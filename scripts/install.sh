@@ -38,12 +38,21 @@ put_back() {
   made=()
 }
 
+# What a run that was killed left behind is known by its mark; an administrator's own files have none.
+mark='# Standfast: only while it installs packages; may be removed'
+remove_what_a_killed_run_left() {
+  local file
+  for file in "$no_main_cluster" "$no_services"; do
+    if [ -f "$file" ] && grep -qxF "$mark" "$file"; then as_root rm -f "$file"; fi
+  done
+}
+
 # A package of a server makes and starts a cluster of its own on port 5432 unless it is told not to.
 forbid_main_cluster() {
   [ -e "$no_main_cluster" ] || {
     make_folder "$(dirname "$no_main_cluster")"
     made+=("$no_main_cluster")
-    echo 'create_main_cluster = false' | as_root tee "$no_main_cluster" >/dev/null
+    printf '%s\ncreate_main_cluster = false\n' "$mark" | as_root tee "$no_main_cluster" >/dev/null
   }
   local main=/etc/postgresql-common/createcluster.conf
   if is_installed postgresql-common &&
@@ -57,7 +66,7 @@ forbid_main_cluster() {
 forbid_services() {
   [ -e "$no_services" ] && return
   made+=("$no_services")
-  printf '#!/bin/sh\nexit 101\n' | as_root tee "$no_services" >/dev/null
+  printf '#!/bin/sh\n%s\nexit 101\n' "$mark" | as_root tee "$no_services" >/dev/null
   as_root chmod 755 "$no_services"
 }
 
@@ -72,6 +81,7 @@ install_packages() {
   require_root "installing ${missing[*]}"
   say "installing: ${missing[*]}"
   trap put_back EXIT
+  remove_what_a_killed_run_left
   is_installed postgresql-15 || forbid_main_cluster
   forbid_services
   apt_get update -qq || say "warning: apt-get update failed; trying with the package lists that are here"
