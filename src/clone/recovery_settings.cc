@@ -93,7 +93,12 @@ Result<void> write_recovery_settings(env::FileSystem& files, const std::string& 
   if (TRY(files.inspect(path))) text = TRY(env::read_whole_file(files, path, pg::kMaxConfFileBytes));
   pg::ConfFile conf = TRY(pg::ConfFile::parse(text));
   conf.set("primary_conninfo", settings.primary_conninfo.to_string());
-  if (settings.primary_slot_name) conf.set("primary_slot_name", *settings.primary_slot_name);
+  if (settings.primary_slot_name) {
+    conf.set("primary_slot_name", *settings.primary_slot_name);
+  } else {
+    // That of a source that was a standby once, or is one, is not this standby's.
+    conf.remove("primary_slot_name");
+  }
   TRY(env::write_file_durably(files, path, conf.to_text(), {.mode = modes.file()}));
   return env::write_file_durably(files, data_folder + "/standby.signal", "", {.mode = modes.file()});
 }

@@ -44,6 +44,14 @@ TEST_F(RecoverySettingsTest, OtherSettingsStay) {
   EXPECT_EQ((*files_.inspect(at("standby.signal")))->mode, 0600U);
 }
 
+TEST_F(RecoverySettingsTest, TheSourcesOwnSlotIsNotTakenOver) {
+  put("postgresql.auto.conf", "primary_slot_name = 'old'\n");
+  RecoverySettings settings;
+  settings.primary_conninfo.set("host", "a");
+  ASSERT_TRUE(write_recovery_settings(files_, folder_, settings, {}));
+  EXPECT_EQ(read("postgresql.auto.conf"), "primary_conninfo = 'host=a'\n");
+}
+
 TEST_F(RecoverySettingsTest, AMissingFileIsMade) {
   RecoverySettings settings;
   settings.primary_conninfo.set("host", "a b");
