@@ -72,6 +72,7 @@ forbid_services() {
 
 install_packages() {
   local package missing=()
+  remove_what_a_killed_run_left
   for package in "$@"; do
     is_installed "$package" || missing+=("$package")
   done
@@ -81,7 +82,6 @@ install_packages() {
   require_root "installing ${missing[*]}"
   say "installing: ${missing[*]}"
   trap put_back EXIT
-  remove_what_a_killed_run_left
   is_installed postgresql-15 || forbid_main_cluster
   forbid_services
   apt_get update -qq || say "warning: apt-get update failed; trying with the package lists that are here"

@@ -38,6 +38,7 @@ class Join {
     const bool came_about = outcome.has_value() && !outcome->planned_only;
     if (store_ && !came_about && !outcome_.copy && !existing_)
       forget_standby_login(login_, options_.token, *store_);
+    if (store_) forget_trial(options_.token, *store_);
     return outcome;
   }
 
@@ -54,6 +55,8 @@ class Join {
       reporter_.info("nothing to copy: this is that primary's standby already");
       outcome_.planned_only = true;
       return std::move(outcome_);
+    } else {
+      login_ = TRY(keep_standby_login(login_, options_.token, *store_));
     }
     TRY(check_slot());
     TRY(start());
@@ -66,9 +69,9 @@ class Join {
     store_ = TRY(client::SecretStore::locate(environment_.files));
     TRY(store_->refuse_inside(target_));
     // What is wrong with the target itself is told before anything is connected to or written.
-    existing_ = TRY(find_existing_standby());
+    if (options_.on_old_directory == OnOldDirectory::kRefuse) existing_ = TRY(find_existing_standby());
     if (!existing_) TRY(clone::inspect_target(environment_.files, target_, target_rules()));
-    login_ = TRY(prepare_standby_login(options_.token, *store_, environment_));
+    login_ = TRY(try_standby_login(options_.token, *store_, environment_));
     if (!login_.certificate_file) {
       reporter_.warn("the primary has ssl = off: the copy and all WAL travel in clear",
                      "Turn ssl on at the primary unless the network between the hosts is trusted.");
@@ -87,7 +90,6 @@ class Join {
 
   /// A standby that an earlier run made of this token: same cluster, in recovery, on the token's slot.
   Result<std::optional<server::Cluster>> find_existing_standby() {
-    if (options_.on_old_directory == OnOldDirectory::kMoveAside) return std::optional<server::Cluster>();
     const std::string auto_conf = target_ + "/postgresql.auto.conf";
     if (!TRY(environment_.files.inspect(target_ + "/standby.signal")) ||
         !TRY(environment_.files.inspect(auto_conf))) {
@@ -132,14 +134,18 @@ class Join {
                                                                             : primary_.configured_port);
     const auto running = TRY(clone::running_server_of(environment_.files, target_));
     question.port_is_this_clusters = running.has_value();
+    // The standby that is to be replaced holds its slot until it is stopped.
+    if (running && TRY(find_existing_standby())) primary_.slot_is_active = false;
     HostFacts host = TRY(look_at_host(environment_.files, installation_, primary_, question));
     TRY(add_kept_settings(host));
     std::vector<Error> found =
         what_does_not_fit(primary_, host, options_.token.system_id, options_.token.slot);
     if (found.empty()) {
       reporter_.info(fmt::format(
-          "checked: versions, architecture, settings, libraries, {} tablespaces, room ({} free), port",
-          primary_.tablespaces.size(), base::format_bytes(host.available_bytes)));
+          "checked: versions, architecture, settings, libraries, {} tablespaces, port{}",
+          primary_.tablespaces.size(),
+          host.available_bytes ? fmt::format(", room ({} free)", base::format_bytes(*host.available_bytes))
+                               : ""));
       return base::ok();
     }
     for (std::size_t i = 1; i < found.size(); ++i) reporter_.warn(found[i].message, found[i].hint);
@@ -208,6 +214,7 @@ class Join {
 
   Result<void> copy() {
     reporter_.step("2.1", fmt::format("copy the primary's data into \"{}\"", target_));
+    login_ = TRY(keep_standby_login(login_, options_.token, *store_));
     auto staged =
         TRY(clone::fetch_clone(clone_options(), {environment_.files, environment_.stop, reporter_}));
     SettleOptions settle;
@@ -228,7 +235,7 @@ class Join {
     if (facts.moved_aside_to)
       reporter_.info(fmt::format("the directory before is kept as \"{}\"", *facts.moved_aside_to));
     reporter_.info("standby.signal, primary_conninfo and primary_slot_name are written; the password is in " +
-                   login_.passfile);
+                   *login_.passfile);
     for (const std::string& name : settled.taken_out)
       reporter_.info(name + " was the primary's own setting: taken out");
     for (const std::string& line : settled.given) reporter_.info(line);
@@ -240,11 +247,7 @@ class Join {
 
   Result<void> check_slot() {
     reporter_.step("2.2", fmt::format("replication slot \"{}\" on the primary", options_.token.slot));
-    if (!primary_.slot_exists) {
-      return Error(ErrorCode::kSlot,
-                   fmt::format("the primary has no replication slot \"{}\"", options_.token.slot),
-                   "Run \"standfast primary setup\" on the primary again: it makes the slot anew.");
-    }
+    if (auto error = slot_error(primary_, options_.token.slot)) return *std::move(error);
     reporter_.info("it is there, and keeps the WAL this standby has not received yet");
     return base::ok();
   }

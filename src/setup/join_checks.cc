@@ -6,6 +6,8 @@
 #include <sys/utsname.h>
 
 #include "base/time.h"
+#include "clone/journal.h"
+#include "clone/target.h"
 #include "env/network.h"
 
 namespace standfast::setup {
@@ -89,13 +91,16 @@ Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::str
   for (int row = 0; row < spaces.count(); ++row) {
     facts.tablespaces.push_back({std::string(spaces.text(row, 0)), std::string(spaces.text(row, 1))});
   }
-  facts.data_bytes =
-      TRY(number_value(monitor, "SELECT sum(pg_database_size(oid))::bigint FROM pg_database", wait));
+  facts.data_bytes = TRY(number_value(
+      monitor, "SELECT pg_tablespace_size('pg_default') + pg_tablespace_size('pg_global')", wait));
   const std::optional<std::string> parameters[] = {slot};
-  const auto slots =
-      TRY(monitor.query("SELECT active FROM pg_replication_slots WHERE slot_name = $1", parameters, wait));
+  const std::string lost =
+      facts.version.has_max_slot_wal_keep_size() ? "coalesce(wal_status = 'lost', false)" : "false";
+  const auto slots = TRY(monitor.query(
+      "SELECT active, " + lost + " FROM pg_replication_slots WHERE slot_name = $1", parameters, wait));
   facts.slot_exists = slots.count() > 0;
   facts.slot_is_active = facts.slot_exists && slots.text(0, 0) == "t";
+  facts.slot_is_lost = facts.slot_exists && slots.text(0, 1) == "t";
   return facts;
 }
 
@@ -114,21 +119,39 @@ Result<HostFacts> look_at_host(env::FileSystem& files, const server::Installatio
                        TRY(files.inspect_following(path + ".so")).has_value();
     if (!there) facts.missing_libraries.push_back(library);
   }
+  // Its folders are in the way of nobody: the clone knows them by its journal and takes them away.
+  const bool has_leftovers = TRY(files.inspect(clone::journal_path_of(question.target))).has_value();
   for (const Tablespace& space : primary.tablespaces) {
+    if (has_leftovers) break;
     std::string location = space.location;
     for (const auto& [from, to] : question.tablespace_mappings) {
       if (from == space.location) location = to;
     }
-    if (!TRY(files.inspect_following(location))) continue;
-    const auto empty = env::is_empty_directory(files, location);
-    if (!empty || !*empty) facts.occupied_tablespaces.push_back(location);
+    const auto judged =
+        clone::inspect_outside_folder(files, location, question.target, "tablespace " + space.oid);
+    if (!judged) facts.unfit_tablespaces.push_back(judged.error());
   }
   facts.disk_of = env::parent_of(question.target);
   while (facts.disk_of != "/" && !TRY(files.inspect_following(facts.disk_of)))
     facts.disk_of = env::parent_of(facts.disk_of);
-  facts.available_bytes = TRY(files.space(facts.disk_of)).available_bytes;
+  if (!has_leftovers) facts.available_bytes = TRY(files.space(facts.disk_of)).available_bytes;
   if (!question.port_is_this_clusters && !env::is_port_free(question.port)) facts.taken_port = question.port;
   return facts;
+}
+
+std::optional<Error> slot_error(const PrimaryFacts& primary, const std::string& slot) {
+  if (!primary.slot_exists) {
+    return Error(ErrorCode::kSlot, fmt::format("the primary has no replication slot \"{}\"", slot),
+                 "Run \"standfast primary setup\" on the primary again: it makes the slot anew.");
+  }
+  if (primary.slot_is_lost) {
+    return Error(
+        ErrorCode::kSlot,
+        fmt::format("the replication slot \"{}\" has lost WAL and can never be used again", slot),
+        "Run \"standfast primary setup\" on the primary again: it makes the slot anew. A standby that "
+        "used it must be copied again: run this with --replace.");
+  }
+  return std::nullopt;
 }
 
 std::vector<Error> what_does_not_fit(const PrimaryFacts& primary, const HostFacts& host,
@@ -173,26 +196,20 @@ std::vector<Error> what_does_not_fit(const PrimaryFacts& primary, const HostFact
         fmt::format("the primary preloads the library \"{}\", which this host does not have", library),
         "Install the package of that extension here; without it the standby does not start.");
   }
-  for (const std::string& location : host.occupied_tablespaces) {
-    add(ErrorCode::kTargetRefused,
-        fmt::format("the folder \"{}\" of a tablespace is not empty on this host", location),
-        fmt::format("Empty it yourself, or put the tablespace elsewhere with -T {}=/other/folder.",
-                    location));
-  }
-  if (primary.data_bytes > host.available_bytes) {
+  found.insert(found.end(), host.unfit_tablespaces.begin(), host.unfit_tablespaces.end());
+  if (host.available_bytes && primary.data_bytes > *host.available_bytes) {
     add(ErrorCode::kDiskFull,
         fmt::format("the copy needs about {}, and the disk of \"{}\" has {} free",
                     base::format_bytes(primary.data_bytes), host.disk_of,
-                    base::format_bytes(host.available_bytes)),
+                    base::format_bytes(*host.available_bytes)),
         "Free some room, or choose a data directory on a larger disk.");
   }
   if (host.taken_port) {
     add(ErrorCode::kInUse, fmt::format("port {} is taken on this host", *host.taken_port),
         "Stop the server that listens there, or give the standby another port with --port.");
   }
-  if (!primary.slot_exists) {
-    add(ErrorCode::kSlot, fmt::format("the primary has no replication slot \"{}\"", slot),
-        "Run \"standfast primary setup\" on the primary again: it makes the slot anew.");
+  if (auto error = slot_error(primary, slot)) {
+    found.push_back(*std::move(error));
   } else if (primary.slot_is_active) {
     add(ErrorCode::kSlot, fmt::format("the replication slot \"{}\" is in use by another standby", slot),
         "Each standby needs its own: run \"standfast primary setup --standby ADDRESS\" for this host and use "

@@ -33,11 +33,12 @@ struct PrimaryFacts {
   SettingValues settings;
   std::vector<std::string> preload_libraries;
   std::vector<Tablespace> tablespaces;  ///< without pg_default and pg_global
-  std::uint64_t data_bytes = 0;         ///< of all databases
+  std::uint64_t data_bytes = 0;         ///< of what lies in the data directory itself
   std::uint16_t configured_port = 5432;
   bool port_is_by_alter_system = false;  ///< then join leaves it with the primary
   bool slot_exists = false;
   bool slot_is_active = false;
+  bool slot_is_lost = false;  ///< max_slot_wal_keep_size took WAL from it; it can never be used again
 };
 
 base::Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::string& slot,
@@ -47,9 +48,11 @@ struct HostFacts {
   pg::Version version;
   std::string machine;
   std::vector<std::string> missing_libraries;
-  /// Of the copied tablespaces' folders, after mapping: those that hold something already.
-  std::vector<std::string> occupied_tablespaces;
-  std::uint64_t available_bytes = 0;
+  /// Why folders of tablespaces, after mapping, cannot take their copies.
+  std::vector<base::Error> unfit_tablespaces;
+  /// Not known while what a killed run left still takes its part; the clone removes that first, and asks
+  /// then.
+  std::optional<std::uint64_t> available_bytes;
   std::string disk_of;  ///< the folder whose disk was asked
   std::optional<std::uint16_t> taken_port;
   /// Of a configuration that stays on this host (Debian's), if there is one.
@@ -65,6 +68,9 @@ struct HostQuestion {
 
 base::Result<HostFacts> look_at_host(env::FileSystem& files, const server::Installation& installation,
                                      const PrimaryFacts& primary, const HostQuestion& question);
+
+/// Why no standby can use that slot, if that is so.
+std::optional<base::Error> slot_error(const PrimaryFacts& primary, const std::string& slot);
 
 /// Everything that stands in the way, each with its hint; empty when the copy may begin.
 std::vector<base::Error> what_does_not_fit(const PrimaryFacts& primary, const HostFacts& host,

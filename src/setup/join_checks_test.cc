@@ -52,7 +52,7 @@ TEST(JoinChecks, EachMisfitIsNamedAndAllAtOnce) {
   host.machine = "aarch64";
   host.settings = {{"max_connections", 99}};
   host.missing_libraries = {"pg_stat_statements"};
-  host.occupied_tablespaces = {"/space"};
+  host.unfit_tablespaces = {base::Error(ErrorCode::kTargetRefused, "not empty", "Empty it.")};
   host.available_bytes = 999;
   host.taken_port = 5432;
   EXPECT_THAT(codes(primary, host),

@@ -41,11 +41,19 @@ Result<std::string> fetch_pinned_certificate(const pg::Token& token, const Setup
   return std::move(certificate.pem);
 }
 
+std::string trial_certificate_name(const pg::Token& token) {
+  return standby_certificate_name(token.slot) + ".trial";
+}
+
 client::ConnectOptions login(const StandbyLogin& files, const pg::Token& token, const std::string& user,
-                             bool channel_binding) {
+                             const base::Secret& password, bool channel_binding) {
   client::ConnectOptions options;
   options.set("host", token.host).set("port", std::to_string(token.port)).set("user", user);
-  options.set("passfile", files.passfile);
+  if (files.passfile) {
+    options.set("passfile", *files.passfile);
+  } else {
+    options.password = password;
+  }
   if (files.certificate_file) {
     options.set("sslmode", "verify-ca").set("sslrootcert", *files.certificate_file);
     if (channel_binding) options.set("channel_binding", "require");
@@ -56,26 +64,44 @@ client::ConnectOptions login(const StandbyLogin& files, const pg::Token& token, 
 }  // namespace
 
 client::ConnectOptions StandbyLogin::replication(const pg::Token& token, bool with_channel_binding) const {
-  return login(*this, token, token.replication_user, with_channel_binding);
+  return login(*this, token, token.replication_user, token.replication_password, with_channel_binding);
 }
 
 client::ConnectOptions StandbyLogin::monitor(const pg::Token& token) const {
-  return login(*this, token, token.monitor_user, true).set("dbname", token.monitor_database);
+  return login(*this, token, token.monitor_user, token.monitor_password, true)
+      .set("dbname", token.monitor_database);
 }
 
-Result<StandbyLogin> prepare_standby_login(const pg::Token& token, const client::SecretStore& store,
-                                           const SetupEnvironment& environment) {
-  std::optional<std::string> certificate;
-  if (token.certificate_sha256) certificate = TRY(fetch_pinned_certificate(token, environment));
+Result<StandbyLogin> try_standby_login(const pg::Token& token, const client::SecretStore& store,
+                                       const SetupEnvironment& environment) {
+  StandbyLogin trial;
+  if (token.certificate_sha256) {
+    const std::string certificate = TRY(fetch_pinned_certificate(token, environment));
+    TRY(store.write(token.system_id, trial_certificate_name(token), base::Secret(certificate)));
+    trial.certificate_file = store.path_of(token.system_id, trial_certificate_name(token));
+  }
+  const env::Wait wait = environment.wait_at_most(kConnectTimeout);
+  TRY(client::Connection::open(trial.monitor(token), wait));
+  TRY(client::Connection::open(trial.replication(token, true).set("replication", "true"), wait));
+  return trial;
+}
+
+void forget_trial(const pg::Token& token, const client::SecretStore& store) {
+  static_cast<void>(store.remove(token.system_id, trial_certificate_name(token)));
+}
+
+Result<StandbyLogin> keep_standby_login(const StandbyLogin& tried, const pg::Token& token,
+                                        const client::SecretStore& store) {
   StandbyLogin login;
   const auto keep = [&](const std::string& name, const base::Secret& content) -> Result<std::string> {
     const auto written = TRY(store.write(token.system_id, name, content));
     if (written == client::SecretStore::Written::kNew) login.new_names.push_back(name);
     return store.path_of(token.system_id, name);
   };
-  if (certificate) {
-    login.certificate_file =
-        TRY(keep(standby_certificate_name(token.slot), base::Secret(*std::move(certificate))));
+  if (tried.certificate_file) {
+    const auto certificate = TRY(store.read(token.system_id, trial_certificate_name(token)));
+    CHECK(certificate.has_value());
+    login.certificate_file = TRY(keep(standby_certificate_name(token.slot), *certificate));
   }
   login.passfile = TRY(keep(standby_passfile_name(token.slot), TRY(render_passfile(token))));
   return login;

@@ -19,7 +19,7 @@
 namespace standfast::setup {
 
 struct StandbyLogin {
-  std::string passfile;
+  std::optional<std::string> passfile;          ///< none while it is tried: the token's passwords are used
   std::optional<std::string> certificate_file;  ///< none: the primary has no TLS
   std::vector<std::string> new_names;           ///< files of the store that were not there before
 
@@ -29,11 +29,17 @@ struct StandbyLogin {
   client::ConnectOptions monitor(const pg::Token& token) const;
 };
 
-/// Compares the certificate, then writes the passfile and the certificate. Changes nothing when it fails.
-base::Result<StandbyLogin> prepare_standby_login(const pg::Token& token, const client::SecretStore& store,
-                                                 const SetupEnvironment& environment);
+/// Compares the certificate and tries both logins. Nothing is kept but that certificate, under a name of its
+/// own, until forget_trial(): a token that is out of date must not take the place of what a running standby
+/// logs in with.
+base::Result<StandbyLogin> try_standby_login(const pg::Token& token, const client::SecretStore& store,
+                                             const SetupEnvironment& environment);
+void forget_trial(const pg::Token& token, const client::SecretStore& store);
 
-/// Takes away what prepare_standby_login() added, for a join that did not come about.
+/// Writes the passfile and the certificate of a login that was tried.
+base::Result<StandbyLogin> keep_standby_login(const StandbyLogin& tried, const pg::Token& token,
+                                              const client::SecretStore& store);
+/// Takes away what keep_standby_login() added, for a join that did not come about.
 void forget_standby_login(const StandbyLogin& login, const pg::Token& token,
                           const client::SecretStore& store);
 
