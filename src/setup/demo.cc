@@ -69,7 +69,9 @@ class Demo {
       if (!info) TRY(environment_.files.make_directory(folder_, 0700));
     } else {
       const char* temporary = std::getenv("TMPDIR");
-      std::string pattern = std::string(temporary != nullptr ? temporary : "/tmp") + "/standfast-demo-XXXXXX";
+      const std::string parent = temporary != nullptr ? env::absolute_path(temporary) : "/tmp";
+      std::string pattern =
+          (parent.size() < kMaxFolderLength / 2 ? parent : "/tmp") + "/standfast-demo-XXXXXX";
       if (mkdtemp(pattern.data()) == nullptr)
         return base::error_from_errno(errno, "could not make a folder like " + pattern);
       folder_ = pattern;
@@ -154,7 +156,9 @@ class Demo {
   /// Runs after Ctrl-C too, so its waits do not listen to the stop event.
   Result<void> remove_all() {
     environment_.reporter.step("", "stop both servers and remove " + folder_);
-    for (const char* name : {"standby", "primary"}) TRY(stop_server(folder_ + "/" + name));
+    const auto standby = stop_server(folder_ + "/standby");
+    TRY(stop_server(folder_ + "/primary"));
+    TRY(standby);
     if (!folder_was_there_) return env::remove_tree(environment_.files, folder_);
     for (const std::string& name : TRY(environment_.files.list(folder_))) {
       TRY(env::remove_tree(environment_.files, folder_ + "/" + name));
