@@ -120,11 +120,7 @@ void add_own_lag(Member& member, const ServerFacts& standby, std::optional<pg::L
   if (!head && standby.receiver) head = standby.receiver->latest_end;
   if (!head) head = standby.head;
   if (standby.replay) member.lag_bytes = head->bytes_since(*standby.replay);
-  if (member.lag_bytes == std::uint64_t{0}) {
-    member.lag_time = milliseconds(0);
-  } else {
-    member.lag_time = standby.age_of_last_replayed;
-  }
+  if (member.lag_bytes == std::uint64_t{0}) member.lag_time = milliseconds(0);
 }
 
 Member member_of_standby(const ServerFacts& standby, std::optional<pg::Lsn> upstream_head) {
@@ -183,7 +179,6 @@ void merge_standby(std::vector<Member>& members, const ServerFacts& standby, con
     return;
   }
   row->timeline = standby.timeline;
-  if (!row->lag_time && row->lag_bytes.value_or(0) > 0) row->lag_time = standby.age_of_last_replayed;
 }
 
 // ---------------------------------------------------------------- judging
@@ -237,6 +232,15 @@ void judge_lag(const Member& member, const MaxLag& limit, std::vector<Finding>& 
       {ErrorCode::kLagging, fmt::format("\"{}\" is {} behind", member.name, how_far),
        "Look at the standby's disk and the network between, and whether its replay is paused or "
        "waits for a query."});
+}
+
+/// A limit in time that cannot be judged is said, so that no one takes silence for a good answer.
+void note_unknown_lag_time(const Member& member, const MaxLag& limit, std::vector<std::string>& notes) {
+  if (member.role != MemberRole::kStandby || !limit.time) return;
+  if (member.lag_time || member.lag_bytes.value_or(0) == 0) return;
+  notes.push_back(fmt::format(
+      "\"{}\" is {} behind; for how long is not known: its primary measures that, when it is asked",
+      member.name, base::format_bytes(*member.lag_bytes)));
 }
 
 /// Two servers that are asked together must be two sides of one thing.
@@ -306,11 +310,14 @@ const ServerFacts* find_upstream(const std::vector<ServerFacts>& servers) {
   return nullptr;
 }
 
+/// Which role a server has that does not answer is known to nobody, so one code says it of all.
 void judge_unreachable(const StatusInput& input, const ServerFacts* upstream, StatusReport& report) {
+  const bool is_standby = upstream != nullptr && !upstream->is_in_recovery;
   for (const Unreachable& missing : input.unreachable) {
-    if (upstream != nullptr && !upstream->is_in_recovery) {
+    if (missing.source == Source::kUser) {
       report.findings.push_back({ErrorCode::kStandbyUnreachable,
-                                 fmt::format("a standby cannot be reached: {}", missing.error.message),
+                                 fmt::format("{} cannot be reached: {}",
+                                             is_standby ? "a standby" : missing.what, missing.error.message),
                                  missing.error.hint.empty() ? "Check that it runs." : missing.error.hint});
     } else {
       report.notes.push_back(fmt::format("{} cannot be asked, so this is what the standby knows: {}",
@@ -405,6 +412,7 @@ StatusReport make_report(const StatusInput& input) {
     judge_slot(member, report.findings);
     judge_streaming(member, report.findings);
     judge_lag(member, input.max_lag, report.findings);
+    note_unknown_lag_time(member, input.max_lag, report.notes);
   }
   judge_unreachable(input, upstream, report);
   if (upstream != nullptr && !upstream->is_in_recovery && !has_standby(report.members)) {

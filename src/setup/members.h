@@ -35,6 +35,8 @@ struct Member {
   std::optional<pg::TimelineId> timeline;
   std::optional<pg::Lsn> sent, write, flush, replay;
   std::optional<std::uint64_t> lag_bytes;
+  /// As the sender above measured it. A standby alone cannot tell: the age of what it replayed last is the
+  /// age of the last transaction, and on an idle pair that is hours.
   std::optional<std::chrono::milliseconds> lag_time;
   std::string sync_state;
   std::optional<SlotUse> slot;
@@ -47,10 +49,14 @@ struct MaxLag {
 /// "16MB", "512kB", "1GB", "4096": bytes in PostgreSQL's units; "30s", "500ms", "5min", "1h": a time. kUsage.
 base::Result<MaxLag> parse_max_lag(std::string_view text);
 
-/// A server that was asked for and gave no answer.
+enum class Source : std::uint8_t { kUser, kPrimaryConninfo };
+
+/// A server that was asked for and gave no answer. One that the user named is a finding; one that we came
+/// upon by ourselves is a note.
 struct Unreachable {
   std::string what;  ///< "the server at 10.20.20.2:5432"
   base::Error error;
+  Source source = Source::kUser;
 };
 
 struct StatusInput {

@@ -106,14 +106,32 @@ TEST(Status, IdlePairHasNoLagEvenWithAnOldMeasurement) {
   EXPECT_THAT(report.findings, IsEmpty());
 }
 
-TEST(Status, IdleStandbyAskedAloneHasNoLagHoweverOldItsLastCommit) {
-  ServerFacts facts = standby();
-  facts.age_of_last_replayed = std::chrono::hours(9);
+TEST(Status, IdleStandbyAskedAloneHasNoLag) {
+  const ServerFacts facts = standby();
   const StatusReport report = report_of({facts}, {.bytes = {}, .time = milliseconds(1)});
   ASSERT_EQ(report.members.size(), 1U);
   EXPECT_EQ(report.members[0].lag_bytes, 0U);
   EXPECT_EQ(report.members[0].lag_time, milliseconds(0));
   EXPECT_THAT(report.findings, IsEmpty());
+}
+
+TEST(Status, StandbyAskedAloneWithARecordInFlightIsNotLateAndSaysWhatItCannotTell) {
+  ServerFacts facts = standby();
+  facts.receiver->latest_end = kHead + 56;
+  const StatusReport report = report_of({facts}, {.bytes = {}, .time = milliseconds(1)});
+  EXPECT_EQ(report.members[0].lag_bytes, 56U);
+  EXPECT_FALSE(report.members[0].lag_time);
+  EXPECT_THAT(report.findings, IsEmpty());
+  EXPECT_THAT(report.notes, ElementsAre(HasSubstr("for how long is not known")));
+  EXPECT_THAT(report_of({facts}).notes, IsEmpty()) << "nobody asked for it";
+}
+
+TEST(Status, LagTimeOfAPairIsWhatTheSenderMeasured) {
+  ServerFacts above = primary();
+  above.head = kHead + 56;
+  EXPECT_FALSE(report_of({above, standby()}).members[1].lag_time);
+  above.senders[0].replay_lag = milliseconds(3);
+  EXPECT_EQ(report_of({above, standby()}).members[1].lag_time, milliseconds(3));
 }
 
 TEST(Status, StandbyAheadOfTheHeadReadBeforeItHasNoLag) {
@@ -235,8 +253,6 @@ TEST(Status, MaskedViewIsSaidAndNotTakenForABrokenStandby) {
 }
 
 TEST(Status, BothSidesAreOneRowEach) {
-  ServerFacts late = standby();
-  late.age_of_last_replayed = std::chrono::hours(2);
   const StatusReport report = report_of({standby(), primary()});
   EXPECT_THAT(report.findings, IsEmpty());
   ASSERT_EQ(report.members.size(), 2U);
@@ -269,11 +285,15 @@ TEST(Status, StandbyWithoutASlotIsFoundByItsName) {
   EXPECT_EQ(report_of({slotless, below}).members.size(), 3U);
 }
 
-TEST(Status, UnreachableStandbyIsAVerdictAndUnreachablePrimaryANote) {
-  const Unreachable missing{"the server at 10.0.0.9", base::Error(ErrorCode::kConnect, "refused")};
+TEST(Status, UnreachableServerIsAVerdictIfItWasNamedAndElseANote) {
+  Unreachable missing{.what = "the server at 10.0.0.9", .error = base::Error(ErrorCode::kConnect, "refused")};
   StatusReport report = make_report({.servers = {primary()}, .unreachable = {missing}, .max_lag = {}});
   EXPECT_THAT(codes_of(report), ElementsAre(ErrorCode::kStandbyUnreachable));
   EXPECT_EQ(report.exit_code(), 34);
+  report = make_report({.servers = {standby()}, .unreachable = {missing}, .max_lag = {}});
+  EXPECT_EQ(report.exit_code(), 34) << "a standby that still streams does not stand in for it";
+  EXPECT_THAT(report.findings[0].message, HasSubstr("10.0.0.9"));
+  missing.source = Source::kPrimaryConninfo;
   report = make_report({.servers = {standby()}, .unreachable = {missing}, .max_lag = {}});
   EXPECT_THAT(report.findings, IsEmpty());
   EXPECT_THAT(report.notes, ElementsAre(HasSubstr("refused")));
@@ -288,7 +308,7 @@ TEST(Status, MostSeriousFindingGivesTheExitCode) {
   idle.is_active = false;
   idle.active_pid.reset();
   facts.slots.push_back(idle);
-  const Unreachable missing{"x", base::Error(ErrorCode::kConnect, "refused")};
+  const Unreachable missing{.what = "x", .error = base::Error(ErrorCode::kConnect, "refused")};
   const StatusReport report =
       make_report({.servers = {facts}, .unreachable = {missing}, .max_lag = {.bytes = 1, .time = {}}});
   EXPECT_THAT(codes_of(report), ElementsAre(ErrorCode::kStandbyUnreachable, ErrorCode::kNotStreaming,

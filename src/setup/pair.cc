@@ -46,6 +46,11 @@ Result<Pair> with_its_primary(Side standby, const SetupEnvironment& environment)
           "Run \"standfast primary setup\" on the primary, which makes the role standfast_monitor, and join "
           "with its token; or give the primary with -d.";
     }
+    if (!standby.facts.is_behind_local_socket) {
+      error.hint =
+          "Give the primary with -d as well: files that another host's primary_conninfo names are not opened "
+          "here.";
+    }
     return error;
   }
   return tell_apart(*std::move(primary), std::move(standby));

@@ -36,7 +36,6 @@ SELECT pg_is_in_recovery() AS is_in_recovery,
 constexpr const char* kStandbyPosition = R"(
 SELECT pg_last_wal_replay_lsn() AS replay,
        pg_is_wal_replay_paused() AS is_paused,
-       floor(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint AS age_ms,
        (SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay') AS apply_delay_ms,
        (SELECT setting FROM pg_settings WHERE name = 'primary_slot_name') AS slot_name,
        (SELECT setting FROM pg_settings WHERE name = 'primary_conninfo') AS conninfo)";
@@ -146,7 +145,6 @@ Result<void> read_standby(client::Connection& connection, ServerFacts& facts, co
   if (rows.count() != 1) return Error(ErrorCode::kProtocol, "the standby does not tell its position");
   facts.replay = lsn_of(rows, 0, "replay");
   facts.is_replay_paused = text_of(rows, 0, "is_paused") == "t";
-  facts.age_of_last_replayed = milliseconds_of(rows, 0, "age_ms");
   facts.apply_delay = milliseconds_of(rows, 0, "apply_delay_ms").value_or(milliseconds(0));
   facts.primary_slot_name = text_of(rows, 0, "slot_name");
   facts.primary_conninfo = text_of(rows, 0, "conninfo");
@@ -164,27 +162,27 @@ std::optional<std::string> masked(std::string_view column, std::optional<std::st
 
 // What of a primary_conninfo serves an ordinary connection too, and is known to the libpq this program has.
 // The standby's own libpq may be newer.
-constexpr auto kCarriedOver = std::to_array<std::string_view>({"host",
-                                                               "hostaddr",
-                                                               "port",
-                                                               "passfile",
-                                                               "connect_timeout",
-                                                               "sslmode",
-                                                               "sslrootcert",
-                                                               "sslcert",
-                                                               "sslkey",
-                                                               "sslcrl",
-                                                               "channel_binding",
-                                                               "gssencmode",
-                                                               "krbsrvname",
-                                                               "requirepeer",
-                                                               "ssl_min_protocol_version",
-                                                               "ssl_max_protocol_version",
-                                                               "keepalives",
-                                                               "keepalives_idle",
-                                                               "keepalives_interval",
-                                                               "keepalives_count",
-                                                               "tcp_user_timeout"});
+constexpr auto kCarriedOver = std::to_array<std::string_view>(
+    {"host", "hostaddr", "port", "connect_timeout", "sslmode", "channel_binding", "gssencmode", "krbsrvname",
+     "ssl_min_protocol_version", "ssl_max_protocol_version", "keepalives", "keepalives_idle",
+     "keepalives_interval", "keepalives_count", "tcp_user_timeout"});
+/// These only from a standby on this host: they name files that libpq opens, or users of this host.
+constexpr auto kCarriedOverOnOneHost = std::to_array<std::string_view>(
+    {"passfile", "sslrootcert", "sslcert", "sslkey", "sslcrl", "requirepeer"});
+
+template <std::size_t kCount>
+bool is_among(const std::array<std::string_view, kCount>& keywords, std::string_view keyword) {
+  return std::find(keywords.begin(), keywords.end(), keyword) != keywords.end();
+}
+
+/// A socket is a file too, and no host at all means libpq's own one. One such name in a list is enough.
+bool leads_through_a_socket(const pg::Conninfo& conninfo) {
+  std::string hosts = conninfo.get("host").value_or("");
+  if (hosts.empty()) hosts = conninfo.get("hostaddr").value_or("");
+  const std::string list = "," + hosts + ",";
+  return list.find(",,") != std::string::npos || list.find(",/") != std::string::npos ||
+         list.find(",@") != std::string::npos;
+}
 
 }  // namespace
 
@@ -212,6 +210,9 @@ Result<ServerFacts> read_server_facts(client::Connection& connection, const env:
   ServerFacts facts;
   facts.host = connection.host();
   facts.port = connection.port();
+  // With an address a host that looks like a socket is but a name.
+  facts.is_behind_local_socket = (facts.host.starts_with('/') || facts.host.starts_with('@')) &&
+                                 connection.native_conninfo_value("hostaddr").empty();
   facts.version = connection.server_version();
   if (!facts.version.is_supported()) {
     return Error(ErrorCode::kVersion,
@@ -257,9 +258,14 @@ Result<client::ConnectOptions> monitor_of_primary(const ServerFacts& standby) {
                                          : "Log in as a member of pg_monitor, or give the primary with -d.");
   }
   const pg::Conninfo conninfo = TRY(pg::Conninfo::parse(standby.primary_conninfo));
+  const bool is_ours = standby.is_behind_local_socket;
+  if (!is_ours && leads_through_a_socket(conninfo)) {
+    return Error(ErrorCode::kPrecondition, "the standby reaches its primary through a socket of its own host",
+                 "Give the primary with -d, or run this on the standby's host.");
+  }
   client::ConnectOptions options;
   for (const auto& [keyword, value] : conninfo.pairs()) {
-    if (std::find(kCarriedOver.begin(), kCarriedOver.end(), keyword) != kCarriedOver.end()) {
+    if (is_among(kCarriedOver, keyword) || (is_ours && is_among(kCarriedOverOnOneHost, keyword))) {
       options.set(keyword, value);
     }
   }

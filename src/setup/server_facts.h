@@ -60,6 +60,7 @@ struct WalReceiver {
 struct ServerFacts {
   std::string host;  ///< as connected to; a socket directory or an address
   std::string port;
+  bool is_behind_local_socket = false;  ///< so it is this host's
   std::string cluster_name;
   pg::Version version;
   pg::SystemId system_id;
@@ -75,9 +76,8 @@ struct ServerFacts {
   std::optional<WalReceiver> receiver;
   std::optional<pg::Lsn> replay;
   bool is_replay_paused = false;
-  std::chrono::milliseconds apply_delay{0};                       ///< recovery_min_apply_delay
-  std::optional<std::chrono::milliseconds> age_of_last_replayed;  ///< now() - its commit time
-  std::string application_name;                                   ///< what it calls itself at its primary
+  std::chrono::milliseconds apply_delay{0};  ///< recovery_min_apply_delay
+  std::string application_name;              ///< what it calls itself at its primary
   std::string primary_slot_name;
   std::string primary_conninfo;  ///< may hold a password: never shown. "" if not visible
 
@@ -101,7 +101,9 @@ base::Result<std::vector<ViewRows>> read_views(client::Connection& connection, c
                                                const env::Wait& wait);
 
 /// How a standby's own settings reach its primary for ordinary statements: host, port and TLS of its
-/// primary_conninfo, the monitor role, the passfile. kPrecondition if it has no primary_conninfo.
+/// primary_conninfo, the monitor role, the passfile. A standby that was reached through the network is
+/// another host's: it chooses no file that is opened here, neither passfile nor certificate nor socket.
+/// kPrecondition if it has no primary_conninfo, or one that leads through a socket of its own host.
 base::Result<client::ConnectOptions> monitor_of_primary(const ServerFacts& standby);
 
 }  // namespace standfast::setup

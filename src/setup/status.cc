@@ -57,7 +57,7 @@ class Collector {
       }
       if (environment_.stop.is_set()) return env::cancelled_error();
       if (!first_error) first_error = asked.error();
-      input_.unreachable.push_back({describe(server), std::move(asked).error()});
+      input_.unreachable.push_back({describe(server), std::move(asked).error(), Source::kUser});
     }
     if (input_.servers.empty()) {
       CHECK(first_error.has_value());
@@ -83,14 +83,14 @@ class Collector {
     if (has_primary) return;
     const Result<client::ConnectOptions> monitor = monitor_of_primary(input_.servers.front());
     if (!monitor) {
-      input_.unreachable.push_back({"the primary", monitor.error()});
+      input_.unreachable.push_back({"the primary", monitor.error(), Source::kPrimaryConninfo});
       return;
     }
     auto asked = ask(*monitor, options_.detail, environment_.wait_at_most(options_.timeout));
     if (asked) {
       take(*std::move(asked));
     } else {
-      input_.unreachable.push_back({"the primary", std::move(asked).error()});
+      input_.unreachable.push_back({"the primary", std::move(asked).error(), Source::kPrimaryConninfo});
     }
   }
 
