@@ -65,12 +65,14 @@ Result<env::UserInfo> user_for_root(env::FileSystem& files, const OwnerRule& rul
   const std::string name = rule.user.value_or("postgres");
   const auto user = uid ? TRY(env::find_user(*uid)) : TRY(env::find_user(name));
   if (!user) {
-    return Error(
-        ErrorCode::kPrecondition,
-        uid ? fmt::format("\"{}\" belongs to user {}, whom this host does not know", rule.data_directory,
-                          *uid)
-            : fmt::format("there is no operating system user \"{}\" to run PostgreSQL as", name),
-        "PostgreSQL never runs as root: run this command as the user who is to own the data directory.");
+    return Error(ErrorCode::kPrecondition,
+                 uid ? fmt::format("\"{}\" belongs to user {}, whom this host does not know",
+                                   rule.data_directory, *uid)
+                     : fmt::format("there is no operating system user \"{}\" to run PostgreSQL as", name),
+                 rule.data_directory.empty()
+                     ? "Nothing here runs as root: run this command as an ordinary user."
+                     : "PostgreSQL never runs as root: run this command as the user who is to own the data "
+                       "directory.");
   }
   if (user->uid == 0) {
     return Error(ErrorCode::kPermission, "PostgreSQL never runs as root",

@@ -17,6 +17,8 @@ using base::Result;
 
 /// Statements go to this database where nothing names one: it is always there, unlike one named as the role.
 constexpr const char* kMaintenanceDatabase = "postgres";
+/// The operating system's user of that name, as packages make it.
+constexpr const char* kUserWithoutDirectory = "postgres";
 
 bool is_set(const char* variable) {
   const char* value = std::getenv(variable);
@@ -68,8 +70,9 @@ Result<void> ServerArguments::prepare(CommandContext& context) {
 }
 
 std::optional<OwnerRule> ServerArguments::owner_rule() const {
-  if (data_directory_.empty()) return std::nullopt;
-  return OwnerRule{.data_directory = data_directory_};
+  if (!data_directory_.empty()) return OwnerRule{.data_directory = data_directory_};
+  // No directory tells whom root becomes, and what a server answers is not for root to read.
+  return OwnerRule{.data_directory = "", .user = kUserWithoutDirectory};
 }
 
 Result<std::vector<client::ConnectOptions>> ServerArguments::servers(CommandContext& context) const {

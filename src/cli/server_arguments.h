@@ -24,6 +24,7 @@ class ServerArguments {
   void declare(CLI::App& app);
   /// Asks for the password of -W, and takes PGDATA for -D where nothing else says which server.
   base::Result<void> prepare(CommandContext& context);
+  /// Also where -D is missing: root then becomes "postgres" before it connects anywhere.
   std::optional<OwnerRule> owner_rule() const;
   /// The server of -D first, then those of -d in their order; at least one. kStandbyUnreachable or
   /// kPrecondition when the server of -D does not run.
