@@ -22,6 +22,11 @@ using base::Result;
 const std::string kMarker = fmt::format("{}.{}", kMarkerSchema, kMarkerTable);
 /// The first half of the advisory locks' key: "SfMk". The second is the row's id.
 constexpr int kLockClass = 0x53664D6B;
+/// The lock of the one run at a time that may have a replica_demo: "SfDb", and no second half.
+constexpr int kDatabaseLockClass = 0x53664462;
+/// A killed run's session ends when the server has finished what it was told, which may be a whole copy.
+constexpr base::Seconds kLockWait{10};
+constexpr base::Milliseconds kLockPoll{100};
 /// The connection limit that marks our replica_demo.
 constexpr int kDatabaseMark = 20618;
 constexpr std::string_view kCommentPrefix = "standfast verify ";
@@ -140,11 +145,44 @@ Result<ReplicaDemo> ReplicaDemo::prepare(client::Connection& primary, const env:
         "Run this on the primary as the owner of its data directory, or give the primary with -d and a role "
         "that has CREATEDB.");
   }
+  TRY(demo.hold_lock(wait));
   const Found found = TRY(demo.look(wait));
   if (found == Found::kForeign) return foreign_database();
   demo.leftover_removed_ = found != Found::kNothing;
   TRY(demo.drop(wait));
   return demo;
+}
+
+/// Also where it is held already: a connection that broke and was opened again has lost it.
+Result<void> ReplicaDemo::hold_lock(const env::Wait& wait) {
+  const auto deadline = base::Deadline::after(kLockWait);
+  while (!TRY(try_lock(wait))) {
+    if (deadline.passed()) {
+      return Error(ErrorCode::kInUse,
+                   fmt::format("another \"verify --create-database\" uses the database {} just now", kName),
+                   "Wait until it has ended, or verify without --create-database.");
+    }
+    env::wait_for(-1, 0, env::Wait::for_at_most(kLockPoll, wait.stop));
+    if (wait.stopped()) return env::cancelled_error();
+  }
+  return base::ok();
+}
+
+/// An advisory lock is of one database, and the other run may be connected to another one; but pg_locks shows
+/// those of all. Two that take theirs at the same moment both see each other and both let go.
+Result<bool> ReplicaDemo::try_lock(const env::Wait& wait) {
+  const std::string holders = fmt::format(
+      "SELECT pid = pg_backend_pid() AS is_ours FROM pg_locks WHERE locktype = 'advisory' AND granted AND "
+      "classid = {} AND objid = 0 AND objsubid = 2 ORDER BY 1 DESC",
+      kDatabaseLockClass);
+  const client::Rows before = TRY(primary_->query(holders, wait));
+  if (before.count() > 0) return before.text(0, 0) == "t";
+  const std::string taken =
+      TRY(primary_->query_value(fmt::format("SELECT pg_try_advisory_lock({}, 0)", kDatabaseLockClass), wait));
+  if (taken != "t") return false;
+  if (TRY(primary_->query(holders, wait)).count() == 1) return true;
+  TRY(primary_->query(fmt::format("SELECT pg_advisory_unlock({}, 0)", kDatabaseLockClass), wait));
+  return false;
 }
 
 Result<ReplicaDemo::Found> ReplicaDemo::look(const env::Wait& wait) {
@@ -161,6 +199,7 @@ Result<ReplicaDemo::Found> ReplicaDemo::look(const env::Wait& wait) {
 }
 
 Result<Written> ReplicaDemo::create(const env::Wait& wait) {
+  TRY(hold_lock(wait));
   const std::string sql = fmt::format("CREATE DATABASE {} CONNECTION LIMIT {}", kName, kDatabaseMark);
   Result<void> created = primary_->execute(sql, wait);
   if (!created &&
@@ -181,6 +220,7 @@ Result<void> ReplicaDemo::comment(const env::Wait& wait) {
 }
 
 Result<void> ReplicaDemo::drop(const env::Wait& wait) {
+  TRY(hold_lock(wait));
   switch (TRY(look(wait))) {
     case Found::kNothing:
       return base::ok();

@@ -55,7 +55,9 @@ class ReplicaDemo {
   static constexpr const char* kName = "replica_demo";
 
   /// On a connection to any other database. kPermission when the role may not create databases, kPrecondition
-  /// when someone else's replica_demo is there; ours is dropped.
+  /// when someone else's replica_demo is there; ours is dropped. kInUse while another run has its own there:
+  /// the session holds an advisory lock from now on, and no other session of the server, in whatever
+  /// database, may hold the same.
   static base::Result<ReplicaDemo> prepare(client::Connection& primary, const env::Wait& wait);
   bool leftover_removed() const { return leftover_removed_; }
 
@@ -66,6 +68,8 @@ class ReplicaDemo {
 
  private:
   explicit ReplicaDemo(client::Connection& primary) : primary_(&primary) {}
+  base::Result<void> hold_lock(const env::Wait& wait);
+  base::Result<bool> try_lock(const env::Wait& wait);
   enum class Found : std::uint8_t { kNothing, kOurs, kOursWithoutComment, kForeign };
   base::Result<Found> look(const env::Wait& wait);
   base::Result<void> comment(const env::Wait& wait);
