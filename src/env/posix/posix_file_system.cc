@@ -153,6 +153,16 @@ class PosixFileSystem final : public FileSystem {
 
   Result<void> rename_no_replace(const std::string& from, const std::string& to) override {
     if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return base::ok();
+    // Some file systems (NFS, older ZFS) do not know the flag. What comes in between the two calls is lost to
+    // a race there; a directory that is not empty is never replaced.
+    if (errno == EINVAL || errno == ENOSYS) {
+      struct stat status {};
+      if (lstat(to.c_str(), &status) == 0) {
+        errno = EEXIST;
+      } else if (errno == ENOENT && rename(from.c_str(), to.c_str()) == 0) {
+        return base::ok();
+      }
+    }
     return rename_failure(from, to);
   }
 
