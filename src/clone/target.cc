@@ -25,7 +25,9 @@ Result<bool> is_data_directory(env::FileSystem& files, const std::string& path) 
 
 /// A target in a data directory would be part of the next backup of it, and be seen by its server.
 Result<void> refuse_inside_data_directory(env::FileSystem& files, const std::string& target) {
-  for (std::string path = env::parent_of(target);; path = env::parent_of(path)) {
+  std::string nearest = env::parent_of(target);
+  while (nearest != "/" && !TRY(files.inspect_following(nearest))) nearest = env::parent_of(nearest);
+  for (std::string path = TRY(files.real_path(nearest));; path = env::parent_of(path)) {
     if (TRY(is_data_directory(files, path))) {
       return refuse(fmt::format("\"{}\" lies inside the data directory \"{}\"", target, path),
                     "Give a directory outside every other data directory.");
@@ -109,7 +111,12 @@ Result<std::optional<pid_t>> running_server_of(env::FileSystem& files, const std
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   // A standalone backend writes its number with a minus.
   const auto process = static_cast<pid_t>(number < 0 ? -number : number);
-  if (error != std::errc() || process <= 1 || !env::process_exists(process)) return std::optional<pid_t>();
+  if (error != std::errc() || process <= 0 || !env::process_exists(process)) return std::optional<pid_t>();
+  // In a container a server is often process 1; elsewhere that is root's, which no server runs as.
+  if (process == 1) {
+    const auto first = files.inspect("/proc/1");
+    if (first && *first && (*first)->owner == 0) return std::optional<pid_t>();
+  }
   const auto works_in = files.real_path(fmt::format("/proc/{}/cwd", process));
   const auto real = TRY(files.real_path(directory));
   if (works_in && *works_in != real) return std::optional<pid_t>();

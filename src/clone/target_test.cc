@@ -68,6 +68,13 @@ TEST_F(TargetTest, AStandbyOfTheSourceIsReplaced) {
   EXPECT_TRUE(inspect("data", kReplace));
 }
 
+TEST_F(TargetTest, ALinkIntoADataDirectoryIsSeenThrough) {
+  put_data_directory("primary", kSource, pg::DbState::kInProduction);
+  ASSERT_TRUE(files_.make_symlink(at("primary/base"), at("link")));
+  EXPECT_EQ(code_of("link/new"), ErrorCode::kTargetRefused);
+  EXPECT_EQ(code_of("link/missing/new"), ErrorCode::kTargetRefused);
+}
+
 TEST_F(TargetTest, AnUnfinishedCopyIsReplaced) {
   put("data/PG_VERSION", "15\n");
   EXPECT_TRUE(inspect("data", kReplace));
