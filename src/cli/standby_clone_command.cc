@@ -183,11 +183,12 @@ class StandbyCloneCommand final : public Command {
     for (const std::string& text : mappings_)
       options_.tablespace_mappings.push_back(TRY(clone::parse_tablespace_mapping(text)));
     if (!rate_.empty()) options_.max_rate_bytes_per_second = TRY(clone::parse_max_rate(rate_));
-    if (checkpoint_ != "fast" && checkpoint_ != "spread")
+    const std::string checkpoint = CLI::detail::to_lower(checkpoint_);
+    if (checkpoint != "fast" && checkpoint != "spread")
       return Error(ErrorCode::kUsage,
                    fmt::format("checkpoint \"{}\" is neither fast nor spread", checkpoint_),
                    "Give -c fast or -c spread.");
-    options_.checkpoint = checkpoint_ == "fast" ? clone::Checkpoint::kFast : clone::Checkpoint::kSpread;
+    options_.checkpoint = checkpoint == "fast" ? clone::Checkpoint::kFast : clone::Checkpoint::kSpread;
     if (wal_ == "n" || wal_ == "none") {
       options_.wal = clone::WalMethod::kNone;
     } else if (wal_ == "f" || wal_ == "fetch") {
