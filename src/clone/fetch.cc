@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "clone/manifest_check.h"
 #include "clone/recovery_settings.h"
@@ -100,7 +99,7 @@ Result<void> Fetch::look() {
   TRY(read_stale_journal(files_, target_.path));
   if (options_.wal_directory && !TRY(read_stale_journal(files_, target_.path)))
     TRY(inspect_outside_folder(files_, *options_.wal_directory, target_.path, "--waldir"));
-  auto connection = TRY(connect_to_source(options_, environment_.stop));
+  auto connection = TRY(connect_to_source(options_, SourceUse::kBackup, environment_.stop));
   source_ = TRY(look_at_source(connection, options_, environment_.stop));
   backup_connection_ = std::move(connection);
   target_ = TRY(inspect_target(files_, options_.target, target_rules(on_running)));
@@ -124,9 +123,39 @@ Result<ClonePlan> Fetch::plan() {
   return plan;
 }
 
+// Before anything is asked of the primary: an old directory must come back even if that cannot be reached.
+Result<void> Fetch::undo_what_a_killed_run_renamed() {
+  const std::string& target = state_->options.target;
+  auto journal = TRY(read_stale_journal(files_, target));
+  if (!journal) return base::ok();
+  switch (TRY(undo_placement(files_, target, *journal))) {
+    case PlacementState::kNone:
+      return base::ok();
+    case PlacementState::kUndone:
+      reporter_.info(
+          "an interrupted clone was putting its copy in place: what it had renamed is renamed back");
+      return base::ok();
+    case PlacementState::kPlaced:
+      // Its slot belongs to that copy now.
+      reporter_.info("an interrupted clone had put its copy in place in \"" + target + "\"");
+      for (const auto& entries : journal->placement->entries)
+        static_cast<void>(files_.remove_directory(entries.folder));
+      return remove_journal(files_, target);
+  }
+  return base::ok();
+}
+
 Result<void> Fetch::remove_what_a_killed_run_left() {
   const auto journal = TRY(read_stale_journal(files_, target_.path));
   if (!journal) return base::ok();
+  if (journal->kept) {
+    for (const std::string& folder : journal->folders) {
+      if (!TRY(files_.inspect(folder))) continue;
+      return Error(ErrorCode::kTargetRefused,
+                   fmt::format("\"{}\" was kept by an earlier clone with --no-clean", folder),
+                   "Remove it by hand when it is no longer needed.");
+    }
+  }
   if (!journal->folders.empty()) {
     TRY(Staging::remove_stale(files_, *journal));
     reporter_.info("removed what an interrupted clone had left beside \"" + target_.path + "\"");
@@ -162,7 +191,7 @@ Result<void> Fetch::stop_server() {
 // the standby that still uses it could not go on. Until then a temporary slot holds the WAL.
 Result<void> Fetch::prepare_wal() {
   if (!streams_wal()) return base::ok();
-  wal_connection_ = TRY(connect_to_source(options_, environment_.stop));
+  wal_connection_ = TRY(connect_to_source(options_, SourceUse::kWal, environment_.stop));
   const auto identity = TRY(wal_connection_->identify_system(wait(kCommandTimeout)));
   if (identity.system_id != source_.identity.system_id || identity.timeline != source_.identity.timeline) {
     return Error(ErrorCode::kPrecondition, "two connections to the server reached different systems",
@@ -197,7 +226,16 @@ Result<void> Fetch::create_slots() {
   if (!streams_wal() || options_.slot_use == SlotUse::kNone) return base::ok();
   if (options_.slot_use == SlotUse::kTemporary) return create_temporary_slot();
   client::NewSlot slot{.name = *options_.slot};
-  TRY(wal_connection_->create_physical_slot(slot, wait(kCommandTimeout)));
+  if (auto created = wal_connection_->create_physical_slot(slot, wait(kCommandTimeout)); !created) {
+    Error error = std::move(created).error();
+    // Without an answer nobody knows whose slot of that name is there now, so it is not dropped.
+    if (error.sqlstate.empty()) {
+      error.hint =
+          fmt::format("The slot may have been created all the same. If it is there and new, drop it: {}.",
+                      drop_statement(slot.name));
+    }
+    return error;
+  }
   state_->created_slot = slot.name;
   stream_slot_ = slot.name;
   state_->facts.slot_was_created = true;
@@ -206,7 +244,8 @@ Result<void> Fetch::create_slots() {
 }
 
 Result<void> Fetch::create_temporary_slot() {
-  client::NewSlot slot{.name = fmt::format("standfast_clone_{}", getpid()),
+  // The server's process number tells clones on different hosts apart; in containers ours are often equal.
+  client::NewSlot slot{.name = fmt::format("standfast_clone_{}", wal_connection_->connection().backend_pid()),
                        .persistence = client::SlotPersistence::kTemporary};
   auto created = wal_connection_->create_physical_slot(slot, wait(kCommandTimeout));
   if (created) {
@@ -234,7 +273,7 @@ Result<void> Fetch::begin_backup() {
   backup.checkpoint = options_.checkpoint == Checkpoint::kFast ? client::BackupCheckpoint::kFast
                                                                : client::BackupCheckpoint::kSpread;
   backup.include_wal = options_.wal == WalMethod::kFetch;
-  backup.wait_for_archiving = !streams_wal();
+  backup.wait_for_archiving = options_.wal == WalMethod::kNone;
   backup.verify_checksums = options_.verify_checksums;
   backup.max_rate_bytes_per_second = options_.max_rate_bytes_per_second;
   reporter_.info(
@@ -421,9 +460,13 @@ Result<void> Fetch::transfer() {
   return written;
 }
 
+base::Clock::duration Fetch::patience() const {
+  if (options_.wal == WalMethod::kNone) return kArchivingTimeout;
+  return kSilenceTimeout;
+}
+
 Result<void> Fetch::receive_backup(StreamQueue& queue, std::size_t copies) {
-  const auto patience =
-      streams_wal() ? base::Clock::duration(kSilenceTimeout) : base::Clock::duration(kArchivingTimeout);
+  const auto patience = this->patience();
   for (std::size_t i = 0; i < copies; ++i) {
     TRY(backup_connection_->begin_backup_copy(wait(patience)));
     if (i > 0) TRY(pass_on(queue, {StreamItem::Kind::kEndCopy}));
@@ -444,8 +487,7 @@ Result<void> Fetch::receive_backup(StreamQueue& queue, std::size_t copies) {
 }
 
 Result<void> Fetch::receive_one_copy(StreamQueue& queue) {
-  const auto patience =
-      streams_wal() ? base::Clock::duration(kSilenceTimeout) : base::Clock::duration(kArchivingTimeout);
+  const auto patience = this->patience();
   base::Deadline silence = base::Deadline::after(patience);
   client::Connection& connection = backup_connection_->connection();
   while (true) {
@@ -466,10 +508,8 @@ Result<void> Fetch::receive_one_copy(StreamQueue& queue) {
       case client::Connection::CopyEvent::kData:
         received_bytes_ += message.data.size();
         constexpr std::uint64_t kMessagesPerReport = 64;
-        if (++received_messages_ % kMessagesPerReport == 0) {
-          report_progress();
-          silence = base::Deadline::after(patience);
-        }
+        if (++received_messages_ % kMessagesPerReport == 0) report_progress();
+        silence = base::Deadline::after(patience);
         TRY(pass_on(queue, {StreamItem::Kind::kMessage, connection.take_copy()}));
         break;
     }
@@ -565,18 +605,18 @@ Result<void> Fetch::sync_folders() {
   return base::ok();
 }
 
-// From here on the named slot keeps what the new standby will ask for first.
-Result<void> Fetch::hand_over_slot() {
-  if (!hands_over_) return base::ok();
-  const client::BackupPosition position{
+// Once the copy is in place the named slot keeps what the new standby will ask for first.
+void Fetch::keep_for_hand_over() {
+  if (!hands_over_) return;
+  state_->hands_over_at = {
       pg::Lsn(state_->facts.stop_lsn.value() - 1).segment_start(source_.wal_segment_bytes),
       state_->facts.timeline};
-  return try_slot(*wal_connection_, *options_.slot, position, client::ReserveWal::kYes,
-                  wait(kCommandTimeout));
+  state_->wal_connection = std::move(wal_connection_);
 }
 
 Result<StagedClone> Fetch::run() {
   const auto steps = [this]() -> Result<void> {
+    TRY(undo_what_a_killed_run_renamed());
     TRY(look());
     TRY(remove_what_a_killed_run_left());
     TRY(stop_server());
@@ -590,8 +630,8 @@ Result<StagedClone> Fetch::run() {
     TRY(check_against_manifest());
     TRY(write_settings());
     TRY(sync_folders());
-    TRY(hand_over_slot());
     if (environment_.stop.is_set()) return env::cancelled_error();
+    keep_for_hand_over();
     return base::ok();
   };
   auto done = steps();

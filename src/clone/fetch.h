@@ -31,7 +31,11 @@ struct StagedClone::State {
   bool server_was_stopped = false;
   bool placed = false;
   CloneFacts facts = {};
+  /// Holds the WAL back, by its temporary slot, until the named one does.
+  std::optional<client::ReplicationConnection> wal_connection = {};
+  std::optional<client::BackupPosition> hands_over_at = {};
 
+  void hand_over_slot();
   void clean_up();
 };
 
@@ -45,6 +49,7 @@ class Fetch {
  private:
   base::Result<void> check_options() const;
   base::Result<void> look();
+  base::Result<void> undo_what_a_killed_run_renamed();
   base::Result<void> remove_what_a_killed_run_left();
   base::Result<void> stop_server();
   base::Result<void> prepare_wal();
@@ -64,11 +69,12 @@ class Fetch {
   base::Result<void> check_against_manifest();
   base::Result<void> write_settings();
   base::Result<void> sync_folders();
-  base::Result<void> hand_over_slot();
+  void keep_for_hand_over();
 
   base::Error with_server_warnings(base::Error error) const;
   TargetRules target_rules(OnRunningServer on_running_server) const;
   env::Wait wait(base::Clock::duration timeout) const;
+  base::Clock::duration patience() const;  ///< with a server that sends nothing
   bool streams_wal() const { return options_.wal == WalMethod::kStream; }
   void report_progress();
 

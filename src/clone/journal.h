@@ -24,11 +24,24 @@ struct JournalSlot {
   pg::SystemId system_id;
 };
 
+/// What putting in place renames; noted before the first rename, so that it can be undone.
+struct JournalPlacement {
+  struct Entries {
+    std::string folder;  ///< one of the journal's; the names go to its parent
+    std::vector<std::string> names;
+  };
+  std::optional<std::string> aside = {};  ///< where the old directory goes
+  bool target_was_empty = false;          ///< a folder that has to give way
+  std::vector<Entries> entries = {};
+};
+
 struct Journal {
   pid_t process = 0;
   std::string process_start;         ///< tells a process from a later one of the same number
   std::vector<std::string> folders;  ///< made by that run; each has a staging name
   std::optional<JournalSlot> slot = {};
+  std::optional<JournalPlacement> placement = {};
+  bool kept = false;  ///< by --no-clean: the folders are the user's to remove
 };
 
 std::string journal_path_of(const std::string& target);
@@ -36,9 +49,13 @@ std::string staging_path_of(const std::string& target);
 /// The name of the staging folder inside a folder outside the target.
 inline constexpr std::string_view kInnerStagingName = "standfast-staging";
 bool is_staging_path(const std::string& path);
+/// Where a directory that was there is kept begins with this, followed by the time.
+std::string aside_prefix_of(const std::string& target);
 
 /// A journal of this process, with nothing in it yet.
 base::Result<Journal> new_journal(env::FileSystem& files);
+/// The first one of a run: fails with kInUse if there is a journal already, so it is the lock as well.
+base::Result<void> create_journal(env::FileSystem& files, const std::string& target, const Journal& journal);
 base::Result<void> write_journal(env::FileSystem& files, const std::string& target, const Journal& journal);
 base::Result<void> remove_journal(env::FileSystem& files, const std::string& target);
 /// What an earlier run left; none if there is nothing. kInUse if that run goes on.

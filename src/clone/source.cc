@@ -11,9 +11,11 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-Result<client::ReplicationConnection> connect_to_source(const CloneOptions& options,
+Result<client::ReplicationConnection> connect_to_source(const CloneOptions& options, SourceUse use,
                                                         const env::StopEvent& stop) {
-  return client::ReplicationConnection::open(options.connect, env::Wait::for_at_most(kConnectTimeout, &stop));
+  client::ConnectOptions connect = options.connect;
+  if (use == SourceUse::kWal) connect.set("application_name", "standfast_clone");
+  return client::ReplicationConnection::open(connect, env::Wait::for_at_most(kConnectTimeout, &stop));
 }
 
 Result<SourceFacts> look_at_source(client::ReplicationConnection& connection, const CloneOptions& options,

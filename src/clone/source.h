@@ -25,7 +25,10 @@ struct SourceFacts {
   TreeModes modes;
 };
 
-base::Result<client::ReplicationConnection> connect_to_source(const CloneOptions& options,
+/// The one that reports what it flushed has a name of its own: by the user's it could count as a synchronous
+/// standby, and commits would rely on a copy that is not there yet.
+enum class SourceUse : std::uint8_t { kBackup, kWal };
+base::Result<client::ReplicationConnection> connect_to_source(const CloneOptions& options, SourceUse use,
                                                               const env::StopEvent& stop);
 base::Result<SourceFacts> look_at_source(client::ReplicationConnection& connection,
                                          const CloneOptions& options, const env::StopEvent& stop);

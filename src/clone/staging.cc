@@ -12,7 +12,7 @@ using base::ErrorCode;
 using base::Result;
 
 std::string aside_path_of(const std::string& target) {
-  return fmt::format("{}.standfast-old-{:%Y%m%dT%H%M%S}", target, fmt::gmtime(std::time(nullptr)));
+  return fmt::format("{}{:%Y%m%dT%H%M%S}", aside_prefix_of(target), fmt::gmtime(std::time(nullptr)));
 }
 
 Staging::Staging(env::FileSystem& files, Options options, Journal journal)
@@ -43,14 +43,15 @@ Result<Staging> Staging::create(env::FileSystem& files, Options options) {
 Result<void> Staging::make_folders() {
   if (TRY(files_->inspect(data_folder_))) {
     // Not in any journal, so nobody can say whose it is.
-    const std::string path = std::exchange(data_folder_, "");
     return Error(
-        ErrorCode::kTargetRefused, fmt::format("\"{}\" exists already", path),
+        ErrorCode::kTargetRefused, fmt::format("\"{}\" exists already", data_folder_),
         "It has the name of a copy that is being made. If it is the rest of one, remove it by hand.");
   }
   journal_.folders.push_back(data_folder_);
-  TRY(write_journal(*files_, options_.target, journal_));
+  TRY(create_journal(*files_, options_.target, journal_));
+  has_journal_ = true;
   TRY(files_->make_directory(data_folder_, options_.modes.directory));
+  made_data_folder_ = true;
   if (options_.wal_directory) {
     wal_folder_ = TRY(add_outside(*options_.wal_directory, "--waldir"));
     TRY(files_->make_symlink(*options_.wal_directory, data_folder_ + "/pg_wal"));
@@ -70,6 +71,7 @@ Result<std::string> Staging::add_outside(const std::string& final_path, const st
   TRY(env::make_directories(*files_, final_path, options_.modes.directory));
   outside_.push_back(outside);
   TRY(files_->make_directory(outside.staging_path, options_.modes.directory));
+  outside_.back().made = true;
   return outside.staging_path;
 }
 
@@ -88,84 +90,100 @@ Result<void> Staging::forget_slot() {
   return write_journal(*files_, options_.target, journal_);
 }
 
+Result<void> Staging::keep() {
+  journal_.kept = true;
+  return write_journal(*files_, options_.target, journal_);
+}
+
 Result<void> Staging::sync_directory(const std::string& path) {
   return options_.sync == SyncFiles::kYes ? files_->sync_directory(path) : base::ok();
 }
 
 // ---------------------------------------------------------------- putting in place
 
-Result<std::optional<std::string>> Staging::put_in_place() {
+Result<Placed> Staging::put_in_place() {
   // The copy took a while; what is there now counts.
   const TargetState target = TRY(inspect_target(*files_, options_.target, options_.rules));
-  for (Outside& outside : outside_) {
-    if (auto placed = place_outside(outside); !placed) {
-      take_back_outside();
-      return std::move(placed).error();
-    }
-  }
-  auto moved_aside = place_data_folder(target);
-  if (!moved_aside) {
-    take_back_outside();
-    return moved_aside;
-  }
+  TRY(note_placement(target));
+  if (auto renamed = rename_all(target); !renamed) return undone(std::move(renamed).error());
+  // From here on the copy is in place, whatever becomes of what is tidied up.
+  Placed placed;
+  placed.aside = journal_.placement->aside;
+  for (const Outside& outside : outside_) static_cast<void>(files_->remove_directory(outside.staging_path));
   outside_.clear();
   data_folder_.clear();
-  journal_.slot.reset();
-  // The copy is in place whatever becomes of its journal.
+  made_data_folder_ = false;
+  has_journal_ = false;
+  if (auto synced = sync_directory(env::parent_of(target.path)); !synced) {
+    // The journal stays: if the renames are lost, the next run finds out how far they came.
+    placed.not_durable = std::move(synced).error();
+    return placed;
+  }
   static_cast<void>(remove_journal(*files_, options_.target));
-  return moved_aside;
+  return placed;
 }
 
-Result<void> Staging::place_outside(Outside& outside) {
-  for (const std::string& name : TRY(files_->list(outside.staging_path))) {
-    TRY(files_->rename_no_replace(outside.staging_path + "/" + name, outside.final_path + "/" + name));
-    outside.moved.push_back(name);
-  }
-  return sync_directory(outside.final_path);
+Result<void> Staging::note_placement(const TargetState& target) {
+  JournalPlacement placement;
+  if (target.kind == TargetKind::kDataDirectory) placement.aside = aside_path_of(target.path);
+  placement.target_was_empty = target.kind == TargetKind::kEmpty;
+  for (const Outside& outside : outside_)
+    placement.entries.push_back({outside.staging_path, TRY(files_->list(outside.staging_path))});
+  journal_.placement = std::move(placement);
+  return write_journal(*files_, options_.target, journal_);
 }
 
-void Staging::take_back_outside() {
-  for (Outside& outside : outside_) {
-    for (const std::string& name : outside.moved) {
-      static_cast<void>(
-          files_->rename_no_replace(outside.final_path + "/" + name, outside.staging_path + "/" + name));
-    }
-    outside.moved.clear();
+Result<void> Staging::rename_all(const TargetState& target) {
+  for (const JournalPlacement::Entries& entries : journal_.placement->entries) {
+    const std::string final_path = env::parent_of(entries.folder);
+    for (const std::string& name : entries.names)
+      TRY(files_->rename_no_replace(entries.folder + "/" + name, final_path + "/" + name));
+    TRY(sync_directory(final_path));
   }
+  if (journal_.placement->target_was_empty) TRY(files_->remove_directory(target.path));
+  if (journal_.placement->aside) TRY(files_->rename_no_replace(target.path, *journal_.placement->aside));
+  return files_->rename_no_replace(data_folder_, target.path);
 }
 
-Result<std::optional<std::string>> Staging::place_data_folder(const TargetState& target) {
-  std::optional<std::string> aside;
-  switch (target.kind) {
-    case TargetKind::kMissing:
-      break;
-    case TargetKind::kEmpty:
-      TRY(files_->remove_directory(target.path));
-      break;
-    case TargetKind::kDataDirectory:
-      aside = aside_path_of(target.path);
-      TRY(files_->rename_no_replace(target.path, *aside));
-      break;
-  }
-  auto placed = files_->rename_no_replace(data_folder_, target.path);
-  if (!placed) {
-    Error error = std::move(placed).error();
-    if (target.kind == TargetKind::kEmpty) {
-      static_cast<void>(files_->make_directory(target.path, options_.modes.directory));
+Error Staging::undone(Error error) {
+  const std::optional<std::string> aside = journal_.placement->aside;
+  const auto undone = undo_placement(*files_, options_.target, journal_);
+  if (undone) return error;
+  // Only a later run can do it, and it needs the folders and the journal for that.
+  outside_.clear();
+  made_data_folder_ = false;
+  has_journal_ = false;
+  error.hint = fmt::format("What was renamed could not be renamed back ({}). The next run tries again.",
+                           undone.error().message);
+  if (aside && files_->inspect(*aside).value_or(std::nullopt))
+    error.hint += fmt::format(" The directory that was there is \"{}\" now.", *aside);
+  return error;
+}
+
+Result<PlacementState> undo_placement(env::FileSystem& files, const std::string& target, Journal& journal) {
+  if (!journal.placement) return PlacementState::kNone;
+  const JournalPlacement& placement = *journal.placement;
+  // The copy's own rename is the last one.
+  if (!TRY(files.inspect(staging_path_of(target)))) return PlacementState::kPlaced;
+  for (const JournalPlacement::Entries& entries : placement.entries) {
+    const std::string final_path = env::parent_of(entries.folder);
+    for (const std::string& name : entries.names) {
+      const std::string staged = entries.folder + "/" + name;
+      // What is still in the staging folder was not renamed; something else has that name then.
+      if (TRY(files.inspect(staged)) || !TRY(files.inspect(final_path + "/" + name))) continue;
+      TRY(files.rename_no_replace(final_path + "/" + name, staged));
     }
-    if (aside) {
-      const auto back = files_->rename_no_replace(*aside, target.path);
-      if (!back) {
-        error.hint = fmt::format("The directory that was there is \"{}\" now and could not be put back ({}).",
-                                 *aside, back.error().message);
-      }
-    }
-    return error;
+    TRY(files.sync_directory(final_path));
   }
-  // Both renames are done; that they may not yet be on the disk does not undo them.
-  for (Outside& outside : outside_) static_cast<void>(files_->remove_directory(outside.staging_path));
-  TRY(sync_directory(env::parent_of(target.path)));
-  return aside;
+  if (!TRY(files.inspect(target))) {
+    if (placement.target_was_empty) TRY(files.make_directory(target, 0700));
+    if (placement.aside && TRY(files.inspect(*placement.aside)))
+      TRY(files.rename_no_replace(*placement.aside, target));
+    TRY(files.sync_directory(env::parent_of(target)));
+  }
+  journal.placement.reset();
+  TRY(write_journal(files, target, journal));
+  return PlacementState::kUndone;
 }
 
 // ---------------------------------------------------------------- removing
@@ -176,11 +194,11 @@ Result<void> Staging::remove() {
     if (!result && first) first = std::move(result);
   };
   for (const Outside& outside : outside_) {
-    note(env::remove_tree(*files_, outside.staging_path));
+    if (outside.made) note(env::remove_tree(*files_, outside.staging_path));
     if (outside.was == OutsideKind::kMissing) note(files_->remove_directory(outside.final_path));
   }
-  if (!data_folder_.empty()) note(env::remove_tree(*files_, data_folder_));
-  if (!first) return first;
+  if (made_data_folder_) note(env::remove_tree(*files_, data_folder_));
+  if (!first || !has_journal_) return first;
   journal_.folders.clear();
   note(journal_.slot ? write_journal(*files_, options_.target, journal_)
                      : remove_journal(*files_, options_.target));

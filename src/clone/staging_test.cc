@@ -51,7 +51,7 @@ TEST_F(StagingTest, EverythingComesToItsPlace) {
   ASSERT_TRUE(staging) << staging.error().message;
   const auto aside = staging->put_in_place();
   ASSERT_TRUE(aside) << aside.error().message;
-  EXPECT_FALSE(*aside);
+  EXPECT_FALSE(aside->aside);
   expect_in_place();
 }
 
@@ -70,11 +70,12 @@ TEST_F(StagingTest, TheOldDirectoryIsMovedAsideWhole) {
   const auto aside = staging->put_in_place();
   ASSERT_TRUE(aside) << aside.error().message;
   expect_in_place();
-  EXPECT_EQ(*env::read_whole_file(files_, **aside + "/base/5/112", 100), "old data");
+  EXPECT_EQ(*env::read_whole_file(files_, *aside->aside + "/base/5/112", 100), "old data");
 }
 
 TEST_F(StagingTest, WhateverRenameFailsTheOldDirectoryIsWhereItWas) {
-  // Renames of a placing: WAL, two tablespaces, the old directory aside, the copy. Each fails in its turn.
+  // Renames of a placing: the journal, WAL, two tablespaces, the old directory aside, the copy. Each fails in
+  // its turn.
   int failed = 0;
   for (int turn = 1;; ++turn) {
     put_data_directory("data", kOther, pg::DbState::kShutDown);
@@ -99,8 +100,87 @@ TEST_F(StagingTest, WhateverRenameFailsTheOldDirectoryIsWhereItWas) {
     ASSERT_TRUE(staging->remove());
     EXPECT_EQ(names(), std::vector<std::string>{"data"}) << turn;
   }
-  // archive_status and the segment of the WAL, two tablespaces, aside, the copy.
-  EXPECT_EQ(failed, 6);
+  // The journal, archive_status and the segment of the WAL, two tablespaces, aside, the copy.
+  EXPECT_EQ(failed, 7);
+}
+
+TEST_F(StagingTest, ARunKilledAtAnyStepOfPlacingIsUndoneByTheNext) {
+  int undone = 0;
+  int placed = 0;
+  for (int turn = 1;; ++turn) {
+    put_data_directory("data", kOther, pg::DbState::kShutDown);
+    auto staging = stage(OnDataDirectory::kReplace);
+    ASSERT_TRUE(staging) << staging.error().message;
+    // From that step on nothing happens any more, as after a kill.
+    int steps = 0;
+    faulty_.fails = [&](Operation, const std::string&) { return ++steps >= turn; };
+    static_cast<void>(staging->put_in_place());
+    faulty_.fails = [](Operation, const std::string&) { return false; };
+    auto journal = *read_stale_journal(files_, at("data"));
+    if (!journal) break;
+    const auto state = undo_placement(files_, at("data"), *journal);
+    ASSERT_TRUE(state) << turn << ": " << state.error().message;
+    if (*state == PlacementState::kPlaced) {
+      ++placed;
+      EXPECT_EQ(read("data/PG_VERSION"), "15\n");
+      EXPECT_EQ(read("ts2/PG_15_202209061/5/16390"), "table");
+    } else {
+      ++undone;
+      EXPECT_EQ(read("data/base/5/112"), "old data") << turn;
+      EXPECT_EQ(read("data.standfast-staging/PG_VERSION"), "15\n") << turn;
+      for (const char* name : {"ts1", "ts2", "wal"})
+        EXPECT_EQ(*files_.list(at(name)), std::vector<std::string>{"standfast-staging"}) << name << turn;
+      EXPECT_FALSE((*read_stale_journal(files_, at("data")))->placement);
+      ASSERT_TRUE(Staging::remove_stale(files_, *journal));
+      ASSERT_TRUE(remove_journal(files_, at("data")));
+      EXPECT_EQ(names(), (std::vector<std::string>{"data", "ts1", "ts2", "wal"})) << turn;
+    }
+    TearDown();
+    SetUp();
+  }
+  EXPECT_GE(undone, 7);
+  EXPECT_GE(placed, 1);
+}
+
+TEST_F(StagingTest, AFailedFsyncAfterTheRenamesTakesNothingBack) {
+  put_data_directory("data", kOther, pg::DbState::kShutDown);
+  auto staging = stage(OnDataDirectory::kReplace);
+  ASSERT_TRUE(staging);
+  faulty_.fails = [&](Operation operation, const std::string& path) {
+    return operation == Operation::kSync && path == folder_ && exists("data") &&
+           !exists("data.standfast-staging");
+  };
+  const auto placed = staging->put_in_place();
+  ASSERT_TRUE(placed) << placed.error().message;
+  EXPECT_TRUE(placed->not_durable);
+  ASSERT_TRUE(staging->remove());
+  EXPECT_EQ(read("data/PG_VERSION"), "15\n");
+  EXPECT_EQ(read("ts1/PG_15_202209061/5/16390"), "table");
+  EXPECT_EQ(*env::read_whole_file(files_, *placed->aside + "/base/5/112", 100), "old data");
+}
+
+TEST_F(StagingTest, TheSecondOfTwoRunsTouchesNothingOfTheFirst) {
+  auto first = stage();
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(files_.rename_over(at("data.standfast-staging"), at("elsewhere")));
+  const auto second = Staging::create(files_, options());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, base::ErrorCode::kInUse);
+  EXPECT_TRUE(exists("data.standfast-clone.json"));
+}
+
+TEST_F(StagingTest, AJournalCannotRenameWhatNoCloneRenames) {
+  auto staging = stage();
+  ASSERT_TRUE(staging);
+  Journal journal = **read_stale_journal(files_, at("data"));
+  for (const char* aside : {"/etc", "/x.standfast-old-1", "data.standfast-old-/../etc"}) {
+    journal.placement = JournalPlacement{.aside = aside};
+    ASSERT_TRUE(write_journal(files_, at("data"), journal));
+    EXPECT_FALSE(read_stale_journal(files_, at("data"))) << aside;
+  }
+  journal.placement = JournalPlacement{.entries = {{at("ts1/standfast-staging"), {"../x"}}}};
+  ASSERT_TRUE(write_journal(files_, at("data"), journal));
+  EXPECT_FALSE(read_stale_journal(files_, at("data")));
 }
 
 TEST_F(StagingTest, RemovingLeavesNothing) {
@@ -113,8 +193,7 @@ TEST_F(StagingTest, RemovingLeavesNothing) {
 }
 
 TEST_F(StagingTest, AFailureWhileMakingTheFoldersLeavesNothing) {
-  for (const char* fails_at :
-       {"/data.standfast-staging", "/pg_wal/archive_status", "/data.standfast-clone.json.standfast-tmp"}) {
+  for (const char* fails_at : {"/data.standfast-staging", "/pg_wal/archive_status", ".standfast-tmp"}) {
     faulty_.fails = [&](Operation operation, const std::string& path) {
       return operation != Operation::kRename && operation != Operation::kRemove && path.ends_with(fails_at);
     };
