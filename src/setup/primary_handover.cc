@@ -1,0 +1,178 @@
+// What the standby is given: slots, tokens or the manual way, the firewall's command; and the run as a whole.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "setup/firewall.h"
+#include "setup/names.h"
+#include "setup/primary_run.h"
+#include "setup/primary_tokens.h"
+
+namespace standfast::setup {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+// ---------------------------------------------------------------- slots, tokens, firewall
+
+bool PrimaryRun::can_create_slots() const {
+  if (decision_ != RestartDecision::kDeclined) return true;
+  const auto waits = [this](std::string_view name) {
+    return std::find(plan_.restart_for.begin(), plan_.restart_for.end(), name) != plan_.restart_for.end();
+  };
+  return !waits("wal_level") && !waits("max_replication_slots");
+}
+
+Result<void> PrimaryRun::create_slots() {
+  report().step("2.1", "slots and tokens");
+  if (!can_create_slots()) {
+    report().info("they wait for the restart");
+    return base::ok();
+  }
+  if (decision_ == RestartDecision::kDeclined) {
+    say_changes({ChangeKind::kSlot});
+    report().info("the tokens wait for the restart");
+  } else {
+    say_changes({ChangeKind::kSlot, ChangeKind::kToken});
+  }
+  for (const PlannedMember& member : plan_.members) {
+    const std::optional<std::string> parameters[] = {member.slot};
+    if (member.slot_action == SlotAction::kRecreate) {
+      TRY(admin_->query("SELECT pg_drop_replication_slot($1)", parameters, wait()));
+    }
+    if (member.slot_action != SlotAction::kKeep) {
+      // Unreserved: it holds back no WAL before its standby has used it.
+      TRY(admin_->query("SELECT pg_create_physical_replication_slot($1, false)", parameters, wait()));
+    }
+  }
+  count_done(ChangeKind::kSlot);
+  return base::ok();
+}
+
+PrimaryMember PrimaryRun::describe(const PlannedMember& member) const {
+  PrimaryMember described;
+  described.slot = member.slot;
+  described.address_cidr = member.address_cidr;
+  described.host = wish_.advertised_host ? *wish_.advertised_host : member.source_address.value_or("");
+  return described;
+}
+
+Result<void> PrimaryRun::write_tokens() {
+  const PrimaryState& state = look_->state;
+  if (state.tls && !certificate_) {
+    // No standby's route leads here; the name it uses is all there is to ask.
+    TRY(fetch_certificate(wish_.advertised_host.value_or("localhost")));
+  }
+  TokenBasis basis{state.system_id,           state.port,
+                   plan_.replication.name,    *look_->passwords.replication,
+                   *look_->passwords.monitor, std::nullopt};
+  if (certificate_) basis.certificate_sha256 = certificate_->sha256_hex;
+  const auto count = [&](const std::string& slot, client::SecretStore::Written written) {
+    if (written == client::SecretStore::Written::kUnchanged) return;
+    const bool is_new = written == client::SecretStore::Written::kNew;
+    const std::string reason = is_new ? "it holds what the standby must know of this server"
+                                      : "a password, the address or the certificate is another now";
+    done_.push_back(
+        {ChangeKind::kToken, "2.1",
+         fmt::format("token for {}: {}", slot, is_new ? "written to the secret store" : "renewed"), reason});
+    if (!is_new) report().info(fmt::format("{} ({})", done_.back().what, reason));
+  };
+  for (const PlannedMember& member : plan_.members) {
+    if (!member.is_named) {
+      if (const auto renewed = TRY(renew_token(store_, basis, member.slot)))
+        count(member.slot, renewed->written);
+      continue;
+    }
+    PrimaryMember described = describe(member);
+    WrittenToken token = TRY(write_token(store_, basis, member.slot, described.host));
+    count(member.slot, token.written);
+    if (options_.token == TokenWish::kToken) {
+      described.token = std::move(token.text);
+      described.token_path = token.path;
+    } else {
+      ManualWay way{member.slot,
+                    described.host,
+                    state.port,
+                    plan_.replication.name,
+                    store_.path_of(state.system_id, kPrimaryPassfile),
+                    std::nullopt};
+      if (certificate_) way.certificate_path = store_.path_of(state.system_id, kPrimaryCertificate);
+      described.manual = manual_commands(way);
+    }
+    members_.push_back(std::move(described));
+  }
+  return base::ok();
+}
+
+void PrimaryRun::say_firewall() const {
+  report().step("1.5", "firewall");
+  const auto firewall = find_firewall(environment_.files);
+  bool any = false;
+  for (const PlannedMember& member : plan_.members) {
+    if (!member.is_named || is_loopback(member.address_cidr)) continue;
+    any = true;
+    if (firewall && *firewall) {
+      report().info("if it is active, let the standby in: " +
+                    firewall_command(**firewall, member.address_cidr, look_->state.port));
+    }
+  }
+  if (!any) {
+    report().info("none stands between servers on one host");
+  } else if (!firewall || !*firewall) {
+    report().info("no firewall-cmd and no ufw on this host; nothing to open as far as can be seen");
+  }
+}
+
+// ---------------------------------------------------------------- all of it
+
+PrimarySetupOutcome PrimaryRun::outcome() const {
+  PrimarySetupOutcome outcome;
+  outcome.system_id = look_->state.system_id;
+  outcome.port = look_->state.port;
+  outcome.restart_command = restart_command_;
+  outcome.members = members_;
+  if (options_.mode == RunMode::kDryRun) {
+    outcome.changes = plan_.changes;
+    outcome.verdict = plan_.changes.empty() ? PrimaryVerdict::kUnchanged : PrimaryVerdict::kPlanned;
+    return outcome;
+  }
+  outcome.changes = done_;
+  outcome.verdict = done_.empty() ? PrimaryVerdict::kUnchanged : PrimaryVerdict::kChanged;
+  if (decision_ == RestartDecision::kDeclined) {
+    outcome.pending_restart = plan_.restart_for;
+    outcome.verdict = PrimaryVerdict::kPendingRestart;
+  }
+  return outcome;
+}
+
+Result<PrimarySetupOutcome> PrimaryRun::run() {
+  TRY(open_and_lock());
+  look_ = TRY(look());
+  plan_ = TRY(plan_primary(look_->state, wish_));
+  find_restart_command();
+  say_notes();
+  if (options_.mode == RunMode::kDryRun) {
+    for (const PlannedMember& member : plan_.members) {
+      if (member.is_named) members_.push_back(describe(member));
+    }
+    return outcome();
+  }
+  TRY(decide_restart());
+  TRY(change_settings());
+  TRY(change_roles_and_database());
+  TRY(change_hba_and_restart());
+  say_firewall();
+  TRY(create_slots());
+  if (decision_ == RestartDecision::kDeclined) {
+    for (const PlannedMember& member : plan_.members) {
+      if (member.is_named) members_.push_back(describe(member));
+    }
+  } else {
+    TRY(write_tokens());
+  }
+  return outcome();
+}
+
+}  // namespace standfast::setup
