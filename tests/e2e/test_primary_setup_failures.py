@@ -148,7 +148,7 @@ REFUSALS = [
             arrange=lambda server: sql(server, [
                 "CREATE ROLE standfast_monitor LOGIN", "CREATE DATABASE standfast OWNER standfast_monitor "
                 "ALLOW_CONNECTIONS false"], ["DROP DATABASE standfast", "DROP ROLE standfast_monitor"])),
-    Refusal("no_such_database", PRECONDITION, 'database "elsewhere" does not exist', "no such database",
+    Refusal("no_such_database", PRECONDITION, 'database "elsewhere" does not exist', "--maintenance-db",
             options=("--maintenance-db", "elsewhere")),
     Refusal("slot_in_use", SLOT, 'slot "taken" is in use', "another slot", options=("--slot", "taken"),
             arrange=slot_in_use),

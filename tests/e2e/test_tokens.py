@@ -186,6 +186,12 @@ def test_server_without_tls_behind_a_token_with_a_certificate_hears_nothing(h2):
 # ---------------------------------------------------------------- with a primary
 
 
+def put_back(h1, certificate_and_key):
+    for name, text in zip(("server.crt", "server.key"), certificate_and_key):
+        (h1.data / name).write_text(text)
+    h1.psql("SELECT pg_reload_conf(), pg_sleep(0.3)")
+
+
 def test_foreign_certificate_is_refused_before_any_password(pair):
     h1, h2 = pair
     steps.set_up_primary(h1, h2)
@@ -205,10 +211,22 @@ def test_foreign_certificate_is_refused_before_any_password(pair):
     assert "user=replicator" not in log and "user=standfast_monitor" not in log
 
     # With the right one back the same token does.
-    for name, text in zip(("server.crt", "server.key"), kept):
-        (h1.data / name).write_text(text)
-    h1.psql("SELECT pg_reload_conf(), pg_sleep(0.3)")
+    put_back(h1, kept)
     steps.join(h2, token).expect(0)
+
+    # And the standby's own connection insists on it too, whoever is at the other end later.
+    conninfo = h2.psql("SHOW primary_conninfo")
+    assert "sslmode='verify-ca'" in conninfo.replace("=verify-ca", "='verify-ca'") and "channel_binding" in conninfo
+    give_certificate(h1, name="mallory")
+    h1.psql("SELECT pg_reload_conf(), pg_sleep(0.3)")
+    h1.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+    log = h2.data.parent / "data" / "log"
+    wait_until(lambda: "certificate verify failed" in "".join(path.read_text() for path in log.rglob("*")), 20,
+               "the refusal in the standby's log")
+    assert h1.psql("SELECT count(*) FROM pg_stat_replication") == "0"
+    h2.standfast("verify", "-D", h2.data, "--timeout", "2").expect_error(17, "hint: ")
+    put_back(h1, kept)
+    wait_until(lambda: h1.psql("SELECT state FROM pg_stat_replication") == "streaming", 20, "the stream again")
 
 
 def test_token_pasted_at_the_prompt_is_not_echoed_and_joins(pair):

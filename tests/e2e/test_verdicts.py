@@ -1,6 +1,7 @@
 """What `status` and `verify` say, and with which exit code, of a pair that is well and of one that is not."""
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -214,19 +215,19 @@ def test_replay_that_is_stuck_is_not_replicating(joined):
             judged(verify(host, "--timeout", "2"), NOT_REPLICATING)
     assert_well(h1, h2)
     verify(h1).expect(0)
-    assert h1.psql("SELECT count(*) FROM standfast_marker", database="standfast") == "0"
+    assert h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "0"
 
 
 def test_what_a_killed_verify_left_is_removed_by_the_next(joined):
     h1, h2 = joined
     with stuck_replay(h2):
         running = h1.start(h1.standfast_command("verify", "-D", h1.data))
-        wait_until(lambda: h1.psql("SELECT count(*) FROM standfast_marker", database="standfast") == "1", 10, "the marker")
+        wait_until(lambda: h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "1", 10, "the marker")
         running.signal(signal.SIGKILL)
         running.wait()
-        assert h1.psql("SELECT count(*) FROM standfast_marker", database="standfast") == "1"
+        assert h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "1"
     verify(h1).expect(0)
-    assert h1.psql("SELECT count(*) FROM standfast_marker", database="standfast") == "0"
+    assert h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "0"
 
 
 def demo_exists(host):
@@ -234,25 +235,44 @@ def demo_exists(host):
 
 
 def test_replica_demo_of_a_killed_verify_is_removed_by_the_next(joined):
+    """Killed while the server makes it, which the server then does to its end."""
     h1, h2 = joined
-    with stuck_replay(h2):
-        running = h1.start(h1.standfast_command("verify", "-D", h1.data, "--create-database", "--timeout", "60"))
-        # The marker comes first and is stuck too; a verify that is killed between the two is made by hand below.
-        time.sleep(0.5)
-        running.signal(signal.SIGKILL)
-        running.wait()
+    databases = h1.data / "base"
+    before = set(databases.iterdir())
+    running = h1.start(h1.standfast_command("verify", "-D", h1.data, "--create-database"))
+    while set(databases.iterdir()) == before:
+        assert running.alive, running.wait()
+    running.signal(signal.SIGKILL)
+    running.wait().expect(-signal.SIGKILL)
+    wait_until(lambda: demo_exists(h1), 10, "the database that the server still makes")
     verify(h1, "--create-database").expect(0)
     assert not demo_exists(h1)
+    assert_well(h1, h2)
+
+
+def test_second_verify_leaves_the_database_of_the_first(joined):
+    h1, h2 = joined
+    with stuck_replay(h2):
+        first = h1.start(h1.standfast_command("verify", "-D", h1.data, "--create-database", "--timeout", "40"))
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1399211106"
+        wait_until(lambda: h1.psql(held, database="standfast") == "1", 10, "the lock of the first")
+        port, folder = h1.server_socket()
+        h1.standfast("verify", "-d", f"host={folder} port={port} dbname=standfast", "--create-database").expect_error(
+            20, "replica_demo", "hint: ")
+        assert first.alive
+    first.wait().expect(0)
+    assert not demo_exists(h1)
+    assert_well(h1, h2)
 
 
 def test_interrupted_verify_takes_its_marker_away(joined):
     h1, h2 = joined
     with stuck_replay(h2):
         running = h1.start(h1.standfast_command("verify", "-D", h1.data))
-        wait_until(lambda: h1.psql("SELECT count(*) FROM standfast_marker", database="standfast") == "1", 10, "the marker")
+        wait_until(lambda: h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "1", 10, "the marker")
         running.signal(signal.SIGINT)
         running.wait().expect(4)
-        assert h1.psql("SELECT count(*) FROM standfast_marker", database="standfast") == "0"
+        assert h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "0"
     assert_well(h1, h2)
 
 
@@ -313,6 +333,13 @@ def test_unplugged_standby_is_unreachable(joined):
     assert_well(h1, h2)
 
 
+def test_primary_that_was_named_and_is_out_of_reach_is_a_finding(joined):
+    """Though the standby streams and says so."""
+    _, h2 = joined
+    gone = "host=10.20.20.1 port=5499 dbname=postgres"
+    judged(status(h2, "-d", gone), UNREACHABLE, "10.20.20.1", "5499")
+
+
 def test_no_server_answers(joined):
     h1, _ = joined
     h1.standfast("status", "-d", "host=10.20.20.1 port=5499 dbname=postgres").expect_error(6, "refused", "hint: ")
@@ -340,6 +367,28 @@ def test_detail_shows_no_password(joined):
             h2.psql(f"ALTER SYSTEM SET primary_conninfo = '{kept}'")
             h2.psql("SELECT pg_reload_conf(), pg_sleep(0.5)")
     assert_well(h1, h2)
+
+
+def test_watch_shows_again_until_interrupted(joined):
+    h1, h2 = joined
+    terminal = h1.terminal(h1.standfast_command("status", "-D", h1.data, "--watch", "0.2"))
+    for _ in range(3):
+        terminal.expect("all is well")
+    with stopped(h2):
+        terminal.expect("slot_inactive")
+        terminal.interrupt()
+        terminal.finish().expect(SLOT_INACTIVE)  # the last verdict
+    assert_well(h1, h2)
+
+
+def test_watch_gives_a_json_object_a_line_and_ends_with_its_reader(joined):
+    h1, _ = joined
+    command = " ".join(h1.standfast_command("status", "-D", h1.data, "--watch", "0.1", "--output", "json"))
+    done = h1.run(["sh", "-c", f"{command} | head -n 3"], timeout=20).expect(0)
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [line["verdict"] for line in lines] == ["ok"] * 3
+    done = h1.run(["sh", "-c", f"{command} & pid=$!; sleep 0.6; kill -INT $pid; wait $pid; echo code $?"], timeout=20)
+    assert done.expect(0).out.splitlines()[-1] in ("code 0", "code 130"), done
 
 
 # ---------------------------------------------------------------- a server alone

@@ -39,7 +39,12 @@ def files_of(host, data=None):
 
 def state_of(host, data=None):
     """That, and what the running server says of itself. No secret is in it, only hashes."""
-    return {**files_of(host, data), **{name: host.psql(sql, data=data) for name, sql in _SQL.items()}}
+    # Each query may have any columns: its rows are taken as text, all in one statement.
+    parts = (f"SELECT '{name}' AS part, string_agg(row::text, E'\\n') AS rows FROM ({sql}) AS row"
+             for name, sql in _SQL.items())
+    parts = {row["part"]: row["rows"] for row in host.rows(" UNION ALL ".join(parts), data=data)}
+    assert parts.keys() == _SQL.keys()
+    return {**files_of(host, data), **parts}
 
 
 def differences(before, after):
