@@ -1,13 +1,15 @@
 """`standby clone` with pg_basebackup's flags, from a primary that was made by hand; PostgreSQL's own programs judge."""
 
 import re
+import signal
 
 import pytest
 
 from harness.binaries import DEBIAN, npm
 from harness.clones import (PASSWORD, assert_streams, clone, clone_arguments, clone_environment, fill, folders,
-                            primary_by_hand, size_of, slots, staging, verify_backup)
-from harness.cluster import Cluster
+                            primary_by_hand, size_of, slots, staging, start_clone, verify_backup, wait_until_copying)
+from harness.cluster import Cluster, wait_for_replay
+from harness.load import Pgbench, pgbench_init, table_sums
 from harness.steps import SLOT
 from harness.waiting import wait_until
 
@@ -127,20 +129,23 @@ def test_label_rate_and_no_sync(pair):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("form", ["uri", "conninfo", "environment", "passfile"])
+@pytest.mark.parametrize("form", ["uri", "conninfo", "environment", "passfile", "ipv6"])
 def test_connection_is_said_in_every_way_of_libpq(pair, form):
     h1, h2 = pair
     primary = primary_by_hand(h1)
     home_passfile = h2.home / ".pgpass"
     escaped = PASSWORD.replace("\\", "\\\\").replace(":", "\\:")
-    env = clone_environment()
+    env = {**clone_environment(), "PGAPPNAME": "second"}
     options = {"uri": ["-d", f"postgresql://replicator@{h1.address}:5432/?application_name=second"],
                "conninfo": ["-d", f"host={h1.address} user=replicator application_name=second"],
-               "environment": [], "passfile": ["-h", h1.address, "-p", "5432", "-U", "replicator", "-w"]}[form]
-    if form == "environment":
-        env = {**env, "PGHOST": h1.address, "PGUSER": "replicator", "PGAPPNAME": "second"}
+               "environment": [], "passfile": ["-h", h1.address, "-p", "5432", "-U", "replicator", "-w"],
+               "ipv6": ["-h", h1.address6, "-U", "replicator", "-w"]}[form]
+    if form in ("uri", "conninfo"):
+        del env["PGAPPNAME"]
+    elif form == "environment":
+        env = {**env, "PGHOST": h1.address, "PGUSER": "replicator"}
     elif form == "passfile":
-        env = {"PGAPPNAME": "second"}
+        del env["PGPASSWORD"]
         h2.write(home_passfile, f"{h1.address}:*:*:replicator:{escaped}\n")
     h2.standfast("standby", "clone", "-D", h2.data, "-R", "-C", "-S", SLOT, *options, env=env).expect(0)
     assert_streams(primary, h2)
@@ -240,3 +245,71 @@ def test_owner_is_the_server_user_when_root_clones(pair):
     assert owners == {"postgres"}
     assert_streams(primary, h2)
     wait_until(lambda: slots(primary) == {SLOT: ("f", "t")}, 10, "the slot in use")
+
+
+def test_many_segments_come_while_the_copy_goes_on(pair):
+    """Segments of 1 MB under a load, on timeline 2: the WAL from the start to the end of the backup, and its history."""
+    h1, h2 = pair
+    primary = primary_by_hand(h1, DEBIAN, "--wal-segsize=1", max_wal_size="'8MB'", min_wal_size="'2MB'")
+    primary.stop()
+    h1.run(["touch", h1.data / "standby.signal"]).expect(0)
+    primary.start().psql("SELECT pg_promote()")
+    pgbench_init(h1)
+    load = Pgbench(h1)
+    clone(h1, h2, "-R", "-C", "-S", SLOT, "-r", "12M").expect(0)
+    assert load.stop() > 0
+    names = sorted(path.name for path in (h2.data / "pg_wal").iterdir() if path.is_file())
+    assert "00000002.history" in names and len([name for name in names if name.startswith("00000002000")]) > 3, names
+    assert not [name for name in names if name.endswith(".partial")]
+    verify_backup(h2)
+    standby = assert_streams(primary, h2)
+    wait_for_replay(primary, standby)
+    assert table_sums(h1) == table_sums(h2)
+
+
+def test_temporary_slot_has_the_number_of_its_server_process(pair):
+    """Two clones whose own processes have one number, as in containers, must not meet on the primary."""
+    h1, h2 = pair
+    primary = primary_by_hand(h1)
+    running = start_clone(h1, h2, "-r", "2M")
+    wait_until_copying(running, h2)
+    (slot,) = primary.rows("SELECT slot_name, temporary, active_pid FROM pg_replication_slots")
+    assert slot["temporary"] == "t" and slot["slot_name"].endswith(f"_{slot['active_pid']}"), slot
+    running.signal(signal.SIGINT)
+    running.wait(20).expect(4)
+
+
+def test_standby_that_runs_is_cloned_anew_over_its_own_slot(pair):
+    h1, h2 = pair
+    primary = primary_by_hand(h1)
+    clone(h1, h2, "-R", "-C", "-S", SLOT).expect(0)
+    assert_streams(primary, h2)
+    primary.psql("DROP TABLE arrives")
+    clone(h1, h2, "-R", "-S", SLOT, "--replace", "--stop").expect(0)
+    verify_backup(h2)
+    assert_streams(primary, h2)
+    assert len(staging(h2)) == 1 and slots(primary) == {SLOT: ("f", "t")}
+
+
+def test_copy_is_taken_from_a_standby_too(network, pair):
+    h1, h2 = pair
+    primary = primary_by_hand(h1)
+    clone(h1, h2, "-R", "-C", "-S", SLOT).expect(0)
+    standby = assert_streams(primary, h2)
+    h3 = network.host("h3", "10.20.20.3")
+    clone(h2, h3, "-R", "-C", "-S", "third", timeout=120).expect(0)
+    verify_backup(h3)
+    third = Cluster(h3, DEBIAN).start()
+    wait_until(lambda: third.psql("SELECT status FROM pg_stat_wal_receiver") == "streaming", 20, "a stream")
+    primary.psql("CREATE TABLE further AS SELECT 1 AS one")
+    wait_for_replay(primary, third)
+    assert third.psql("SELECT one FROM further") == "1" and slots(standby) == {"third": ("f", "t")}
+
+
+def test_relative_target_lies_where_it_was_started(pair):
+    h1, h2 = pair
+    primary_by_hand(h1)
+    program = h2.standfast_command("standby", "clone", "-h", h1.address, "-U", "replicator", "-D", "data", "-c", "fast")
+    h2.run(["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", h2.cluster_folder, *program],
+           env=clone_environment()).expect(0)
+    verify_backup(h2)

@@ -6,6 +6,7 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -106,6 +107,7 @@ REFUSALS = {
     "waldir not empty": Refusal(9, ["/tmp/wal"], "", ["--waldir", "/tmp/wal"], prepare=occupied_waldir),
     "waldir not absolute": Refusal(2, ["absolute"], "", ["--waldir", "wal"]),
     "not enough room": Refusal(11, ["{parent}", "MiB"], "", prepare=small_disk),
+    "parent missing": Refusal(9, ["/nowhere"], "", ["-D", "/nowhere/data"]),
     "slot does not exist": Refusal(15, ["missing"], "-C", ["-S", "missing"]),
     "slot exists with -C": Refusal(15, ["taken", "exists"], "-C", ["-C", "-S", "taken"]),
     "-C without -S": Refusal(2, ["-S"], "", ["-C"]),
@@ -116,6 +118,8 @@ REFUSALS = {
     "mapping without =": Refusal(2, ["/only"], "", ["-T", "/only"]),
     "mapping not absolute": Refusal(2, ["old"], "", ["-T", "old=new"]),
     "both -w and -W": Refusal(2, ["-W"], "", ["-w", "-W"]),
+    "password on the command line": Refusal(2, ["command line"], "-W",
+                                            ["-d", f"postgresql://replicator:{quote(PASSWORD)}@10.20.20.1/"]),
     "no target": Refusal(2, ["-D"], "", ["NO -D"]),
 }
 
@@ -227,3 +231,33 @@ def test_old_directory_stays_when_the_copy_fails(pair):
     clone(h1, h2, "-R", "--replace").expect(14)
     assert tree(h2.data) == files and staging(h2) == []
     Cluster(h2, DEBIAN).start()
+
+
+def test_server_that_was_stopped_for_a_copy_that_failed_is_named(pair):
+    h1, h2 = pair
+    primary = primary_by_hand(h1)
+    primary.psql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS i")
+    primary.damage_page("t")
+    primary.restart()
+    old = Cluster(h2, DEBIAN).init().start()
+    failed = clone(h1, h2, "-R", "--replace", "--stop").expect_error(14, "was stopped", str(h2.data))
+    assert "is not started again" in failed.err and staging(h2) == [] and not old.running
+    assert old.start().psql("SELECT 1") == "1"
+
+
+def test_too_few_senders_or_slots_are_told(pair):
+    h1, h2 = pair
+    primary = primary_by_hand(h1, max_wal_senders=1, max_replication_slots=0)
+    few = clone(h1, h2)
+    assert few.code in (6, 10, 21), few
+    assert "max_wal_senders" in few.err and "hint: " in few.err and not h2.data.exists() and staging(h2) == []
+    clone(h1, h2, "-X", "fetch").expect(0)
+    verify_backup(h2)
+    primary.stop()
+    primary.configure(max_wal_senders=2).start()
+    h2.data.rename(h2.cluster_folder / "first.log")
+    none = clone(h1, h2)
+    assert none.code in (10, 15, 21), none
+    assert "max_replication_slots" in none.err and "hint: " in none.err and staging(h2) == []
+    clone(h1, h2, "--no-slot").expect(0)
+    verify_backup(h2)

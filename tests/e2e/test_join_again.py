@@ -135,3 +135,38 @@ def test_join_of_another_token_does_not_take_the_standby_for_its_own(pair):
     assert pid_of_server(h2) == pid
     os.kill(int(pid), 0)
     assert h2.psql("SELECT slot_name FROM pg_stat_wal_receiver") == SLOT
+
+
+def test_running_standby_is_joined_anew_when_that_is_asked_for(pair):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    token = carry_token(h1, h2)
+    join(h2, token).expect(0)
+    identity = (h2.data / "PG_VERSION").stat().st_ino
+    join(h2, token, "--replace").expect_error(20, str(h2.data), "--stop")
+    steps.assert_replicates(h1, h2)
+    join(h2, token, "--replace", "--stop").expect(0)
+    assert (h2.data / "PG_VERSION").stat().st_ino != identity and len(staging(h2)) == 1
+    steps.assert_replicates(h1, h2)
+
+
+def test_stopped_standby_that_lost_its_wal_is_joined_anew(pair):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    token = carry_token(h1, h2)
+    join(h2, token).expect(0)
+    h2.standfast("standby", "stop", "-D", h2.data).expect(0)
+    h1.psql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+    h1.psql("SELECT pg_reload_conf()")
+    for _ in range(3):
+        h1.psql("CREATE TABLE IF NOT EXISTS w (i int); INSERT INTO w SELECT generate_series(1, 1000)")
+        h1.psql("SELECT pg_switch_wal()")
+    h1.psql("CHECKPOINT")
+    wait_until(lambda: h1.psql("SELECT wal_status FROM pg_replication_slots") == "lost", 10, "the slot lost")
+    join(h2, token).expect_error(15, SLOT, "lost", "primary setup", "--replace")
+    join(h2, token, "--replace").expect_error(15, SLOT, "lost", "primary setup")
+    h1.psql("ALTER SYSTEM RESET max_slot_wal_keep_size")
+    h1.psql("SELECT pg_reload_conf()")
+    h1.standfast("primary", "setup", "-D", h1.data, "--restart", timeout=120).expect(0)
+    join(h2, token, "--replace").expect(0)
+    steps.assert_replicates(h1, h2)
