@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import tokens
+from harness import steps, tokens
 from harness.binaries import DEBIAN, npm
 from harness.certificates import give_certificate
 from harness.cluster import Cluster
@@ -124,6 +124,27 @@ def test_ipv6_standby_gets_an_ipv6_primary(pair):
     assert fields["h"] == h1.address6 and tokens.decode(token(h1, "pgstandby2"))["h"] == h1.address
     h2.run([DEBIAN.program("psql"), "-h", h1.address6, "-U", fields["mu"], "-d", fields["md"], "-c", "SELECT 1"],
            env={"PGPASSFILE": h2.write("pgpass", next(h1.secrets.rglob("primary.pgpass")).read_text())}).expect(0)
+
+
+def test_standby_joins_over_ipv6(pair):
+    h1, h2 = pair
+    h1.standfast("primary", "setup", "-D", h1.data, "--init", "--standby", h2.address6, timeout=120).expect(0)
+    steps.join(h2, steps.carry_token(h1, h2)).expect(0)
+    assert h1.psql("SELECT client_addr, state FROM pg_stat_replication") == f"{h2.address6}|streaming"
+    assert h1.psql("SELECT ssl FROM pg_stat_ssl JOIN pg_stat_replication USING (pid)") == "t"
+    for host in pair:
+        host.standfast("status", "-D", host.data).expect(0)
+        host.standfast("verify", "-D", host.data).expect(0)
+
+
+def test_standby_joins_without_tls_and_is_warned(pair):
+    h1, h2 = pair
+    plain(h1)
+    set_up(h1).expect(0)
+    joined = steps.join(h2, steps.carry_token(h1, h2)).expect(0)
+    assert "travel in clear" in joined.err and "hint: " in joined.err
+    assert h1.psql("SELECT client_addr, state FROM pg_stat_replication") == f"{h2.address}|streaming"
+    h2.standfast("verify", "-D", h2.data).expect(0)
 
 
 # ---------------------------------------------------------------- secrets

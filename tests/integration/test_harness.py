@@ -13,6 +13,7 @@ from harness.cluster import Cluster, wait_for_replay
 from harness.load import Pgbench, pgbench_init, table_sums
 from harness.network import Network
 from harness.secret_scan import SecretScan
+from harness.state import assert_unchanged, state_of
 from harness.waiting import wait_until
 
 
@@ -150,3 +151,26 @@ def test_damaged_page_is_noticed_by_the_server(pair):
     cluster.restart()
     with pytest.raises(AssertionError, match="invalid page in block 0"):
         cluster.psql("SELECT sum(i) FROM t")
+
+
+def test_state_tells_every_change(pair):
+    host = pair[0]
+    cluster = Cluster(host, DEBIAN).init().start()
+    before = state_of(host)
+    assert_unchanged(before, state_of(host))
+    changes = {
+        "roles": lambda: cluster.psql("ALTER ROLE postgres PASSWORD 'another'"),
+        "databases": lambda: cluster.psql("CREATE DATABASE more"),
+        "slots": lambda: cluster.psql("SELECT pg_create_physical_replication_slot('more')"),
+        "settings": lambda: (cluster.psql("ALTER SYSTEM SET work_mem = '7MB'"),
+                             cluster.psql("SELECT pg_reload_conf(), pg_sleep(0.3)")),
+        "start": cluster.restart,
+        "file pg_hba.conf": lambda: (host.data / "pg_hba.conf").touch(),
+        "names": lambda: (host.data / "pg_hba.conf.copy").touch(),
+        "secret .standfast": host.secrets.mkdir,
+    }
+    for part, change in changes.items():
+        before = state_of(host)
+        change()
+        with pytest.raises(AssertionError, match=f"changed:\n(.*\n)*{part}: "):
+            assert_unchanged(before, state_of(host))
