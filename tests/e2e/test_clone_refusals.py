@@ -187,6 +187,8 @@ def test_damaged_page_on_the_primary_is_named(pair):
     kept = clone(h1, h2, "-C", "-S", SLOT, "--no-clean").expect_error(14, str(path))
     (left,) = set(staging(h2)) - {JOURNAL}
     assert left in kept.out + kept.err and not h2.data.exists()
+    clone(h1, h2, "-k").expect_error(9, left, "--no-clean")
+    shutil.rmtree(h2.cluster_folder / left)
     clone(h1, h2, "-k").expect(0)
     assert staging(h2) == []
 

@@ -1,5 +1,6 @@
 """What `join` finds out before it copies anything, and what it puts right in the copy."""
 
+import itertools
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from harness import steps
 from harness.binaries import DEBIAN, npm
 from harness.clones import fill, slots, staging, tree
 from harness.cluster import Cluster
+from harness.network import Network
 from harness.steps import SLOT, carry_token, join, set_up_primary
 from harness.waiting import wait_until
 
@@ -93,34 +95,31 @@ def replaced_primary(h1, h2):
     h1.psql("CREATE DATABASE standfast OWNER standfast_monitor")
 
 
-REFUSALS = {
+OF_THE_HOST = {
     "port taken": Refusal(20, ["5432"], "--port", prepare=port_taken),
     "major versions differ": Refusal(8, ["15", "14"], "--pg-bin", ["--pg-bin", npm(14)]),
-    "library of shared_preload_libraries missing here": Refusal(10, ["/tmp/only_here"], "Install",
-                                                                prepare=library_missing),
-    "tablespace path occupied": Refusal(9, ["/tmp/space"], "-T", prepare=tablespace_occupied),
     "not enough room": Refusal(11, ["{parent}", "MiB"], "disk", prepare=small_disk),
-    "slot dropped": Refusal(15, [SLOT], "primary setup", prepare=slot_dropped),
-    "slot in use": Refusal(15, [SLOT, "in use"], "token", prepare=slot_in_use),
     "target is another cluster": Refusal(9, ["{data}"], "--replace", prepare=foreign_cluster),
     "server running there": Refusal(20, ["{data}"], "--stop", ["--replace"], prepare=running_cluster),
     "target is no data directory": Refusal(9, ["{data}"], "", ["--replace"], prepare=full_directory),
-    "another cluster at that address": Refusal(10, ["system identifier"], "token", prepare=replaced_primary),
     "no such programs": Refusal(10, ["/nowhere"], "", ["--pg-bin", "/nowhere"]),
+}
+OF_THE_PRIMARY = {
+    "library of shared_preload_libraries missing here": Refusal(10, ["/tmp/only_here"], "Install",
+                                                                prepare=library_missing),
+    "tablespace path occupied": Refusal(9, ["/tmp/space"], "-T", prepare=tablespace_occupied),
+    "slot dropped": Refusal(15, [SLOT], "primary setup", prepare=slot_dropped),
+    "slot in use": Refusal(15, [SLOT, "in use"], "token", prepare=slot_in_use),
+    "another cluster at that address": Refusal(10, ["system identifier"], "token", prepare=replaced_primary),
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
-def test_refused_before_anything_is_copied(pair, name):
-    h1, h2 = pair
-    case = REFUSALS[name]
-    set_up_primary(h1, h2)
-    token = carry_token(h1, h2)
+def assert_refused(case, h1, h2, token):
     if case.prepare:
         case.prepare(h1, h2)
     words = {"data": h2.data, "parent": h2.cluster_folder}
     before, slots_before = tree(h2.cluster_folder), slots(h1)
-    backups = h1.psql("SELECT pg_current_wal_lsn()")
+    position = h1.psql("SELECT pg_current_wal_lsn()")
 
     result = join(h2, token, *case.options)
 
@@ -129,9 +128,42 @@ def test_refused_before_anything_is_copied(pair, name):
     assert hint and case.hint in hint, f"no way out is named:\n{result}"
     assert tree(h2.cluster_folder) == before and slots(h1) == slots_before
     assert not [path for path in h2.secrets.rglob("*") if path.is_file()]
-    assert h1.psql(f"SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '{backups}') < 65536") == "t", "a backup was begun"
+    assert h1.psql(f"SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '{position}') < 65536") == "t", "a backup was begun"
     if (h2.data / "postmaster.pid").exists():
         assert h2.psql("SELECT 1") == "1"
+
+
+@pytest.fixture(scope="module")
+def prepared_primary(tmp_path_factory):
+    """One primary for what is wrong with the standby's host only; every host of the network may log in."""
+    network = Network(tmp_path_factory.mktemp("join") / "log")
+    try:
+        h1, h2 = network.host("h1", "10.20.20.1"), network.host("h2", "10.20.20.2")
+        set_up_primary(h1, h2)
+        hba = h1.data / "pg_hba.conf"
+        hba.write_text("hostssl replication,all replicator,standfast_monitor samenet scram-sha-256\n" + hba.read_text())
+        h1.psql("SELECT pg_reload_conf()")
+        yield network, h1
+    finally:
+        network.close()
+
+
+_numbers = itertools.count(11)
+
+
+@pytest.mark.parametrize("name", OF_THE_HOST)
+def test_refused_by_what_is_on_the_host(prepared_primary, name):
+    network, h1 = prepared_primary
+    number = next(_numbers)
+    host = network.host(f"x{number}", f"10.20.20.{number}")
+    assert_refused(OF_THE_HOST[name], h1, host, carry_token(h1, host))
+
+
+@pytest.mark.parametrize("name", OF_THE_PRIMARY)
+def test_refused_by_what_is_on_the_primary(pair, name):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    assert_refused(OF_THE_PRIMARY[name], h1, h2, carry_token(h1, h2))
 
 
 @pytest.mark.quick
