@@ -10,6 +10,7 @@ from harness.clones import (PASSWORD, assert_streams, clone, clone_arguments, cl
                             primary_by_hand, size_of, slots, staging, start_clone, verify_backup, wait_until_copying)
 from harness.cluster import Cluster, wait_for_replay
 from harness.load import Pgbench, pgbench_init, table_sums
+from harness.secret_scan import SecretScan
 from harness.steps import SLOT
 from harness.waiting import wait_until
 
@@ -130,7 +131,7 @@ def test_label_rate_and_no_sync(pair):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("form", ["uri", "conninfo", "environment", "passfile", "ipv6"])
-def test_connection_is_said_in_every_way_of_libpq(pair, form):
+def test_connection_is_said_in_every_way_of_libpq(network, pair, form):
     h1, h2 = pair
     primary = primary_by_hand(h1)
     home_passfile = h2.home / ".pgpass"
@@ -147,9 +148,14 @@ def test_connection_is_said_in_every_way_of_libpq(pair, form):
     elif form == "passfile":
         del env["PGPASSWORD"]
         h2.write(home_passfile, f"{h1.address}:*:*:replicator:{escaped}\n")
+    scan = SecretScan(network)
     h2.standfast("standby", "clone", "-D", h2.data, "-R", "-C", "-S", SLOT, *options, env=env).expect(0)
     assert_streams(primary, h2)
     assert primary.psql("SELECT application_name FROM pg_stat_replication") == "second"
+    if form == "passfile":  # in the other ways the test itself shows it in an environment
+        scan.assert_absent([PASSWORD, escaped], allowed=[home_passfile])
+    else:
+        scan.stop()
     assert not files_with(h2.data, PASSWORD) and not files_with(h2.data, escaped)
 
 

@@ -1,6 +1,8 @@
 """A clone that is interrupted, whatever by, leaves nothing that has to be tidied up by hand, or says what."""
 
+import random
 import signal
+import time
 
 import pytest
 
@@ -157,3 +159,32 @@ def test_killed_run_with_replace_leaves_the_old_directory(pair, primary):
     clone(h1, h2, *SEEDS, "--replace").expect(0)
     (aside,) = staging(h2)
     assert Cluster(h2, DEBIAN, h2.cluster_folder / aside).start().psql("SELECT seven FROM precious") == "7"
+
+
+def test_killed_at_any_moment_there_is_a_whole_directory_after_the_next_run(pair, primary):
+    h1, h2 = pair
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    options = ("-R", "-C", "-S", SLOT, "--replace")
+    whole = clone(h1, h2, *options).expect(0).seconds
+    made = 1
+    for _ in range(6):
+        primary.psql(DROP)
+        running = start_clone(h1, h2, *options)
+        time.sleep(whole * dice.uniform(0.1, 1.1))
+        running.signal(signal.SIGKILL)
+        made += running.wait(10).code == 0
+        if h2.data.exists():  # not in the moment between the two renames
+            verify_backup(h2)
+        wait_until(lambda: all(active == "f" for _, active in slots(primary).values()), 20, "the slot free")
+        if SLOT in slots(primary) and made > 1 and not [name for name in staging(h2) if name == JOURNAL]:
+            primary.psql(DROP)  # it had come to its end before the kill
+        clone(h1, h2, *options).expect(0)
+        made += 1
+        verify_backup(h2)
+        left = [name for name in staging(h2) if "standfast-old" not in name]
+        assert left == [], left
+    for name in staging(h2):
+        verify_backup(h2, data=h2.cluster_folder / name)
+    assert_streams(primary, h2)

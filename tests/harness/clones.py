@@ -25,8 +25,11 @@ def primary_by_hand(host, binaries=DEBIAN, *init_options, data=None, **settings)
     primary.configure(listen_addresses="'*'", **settings)
     (primary.data / "pg_hba.conf").write_text(_HBA)
     primary.start()
-    primary.psql("SET password_encryption = 'scram-sha-256'; "
-                 f"CREATE ROLE replicator LOGIN REPLICATION PASSWORD '{PASSWORD}'")
+    # Through standard input, so that the test's own record of commands does not have the password.
+    port, socket_folder = host.server_socket(primary.data)
+    host.run([DEBIAN.program("psql"), "-Xq", "-h", socket_folder, "-p", port, "-d", "postgres", "-v", "ON_ERROR_STOP=1"],
+             stdin="SET password_encryption = 'scram-sha-256';\n"
+                   f"CREATE ROLE replicator LOGIN REPLICATION PASSWORD '{PASSWORD}';\n").expect(0)
     primary.psql("CHECKPOINT")
     return primary
 
