@@ -319,3 +319,24 @@ def test_relative_target_lies_where_it_was_started(pair):
     h2.run(["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", h2.cluster_folder, *program],
            env=clone_environment()).expect(0)
     verify_backup(h2)
+
+
+def test_paths_with_odd_characters_are_taken_as_they_are(pair):
+    h1, h2 = pair
+    primary = primary_by_hand(h1)
+    old, new, wal = "/tmp/a=b c\\d", "/tmp/x=y'z\n\u00fc", "/tmp/w al"
+    h1.run(["mkdir", "-m", "700", old]).expect(0)
+    primary.psql(f"CREATE TABLESPACE odd LOCATION '{old}'")
+    primary.psql("CREATE TABLE in_odd TABLESPACE odd AS SELECT generate_series(1, 1000) AS i")
+    target = h2.cluster_folder / "da ta=\u00fc"
+
+    def escaped(path):
+        return path.replace("=", "\\=")
+
+    clone(h1, h2, "-D", target, "-R", "-C", "-S", SLOT, "-T", f"{escaped(old)}={escaped(new)}",
+          "--waldir", wal).expect(0)
+    assert [str(path.readlink()) for path in (target / "pg_tblspc").iterdir()] == [new]
+    verify_backup(h2, data=target)
+    h2.standfast("standby", "start", "-D", target).expect(0)
+    wait_until(lambda: slots(primary) == {SLOT: ("f", "t")}, 20, "the stream")
+    assert h2.psql("SELECT sum(i) FROM in_odd", data=target) == "500500"
