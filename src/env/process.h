@@ -20,6 +20,10 @@ namespace standfast::env {
 /// of whoever starts it: they would become its settings and those of its walreceiver.
 enum class ChildEnvironment { kInherited, kWithoutPostgres };
 
+/// Takes every PG* variable out of this process, for work whose connections are given whole: a PGPASSWORD or
+/// PGOPTIONS that lies around would win over what they say. Only while there is one thread.
+void forget_postgres_environment();
+
 struct Command {
   std::vector<std::string> argv;  ///< argv[0] is a path or is looked up in PATH
   std::vector<std::pair<std::string, std::string>> set_env = {};  ///< added to the environment of the child

@@ -125,6 +125,17 @@ TEST(RunCommand, EnvironmentIsAddedToAndPostgresVariablesCanBeLeftOut) {
   unsetenv("STANDFAST_TEST");
 }
 
+TEST(ForgetPostgresEnvironment, TakesAllOfItAndNothingElse) {
+  setenv("PGPORT", "1234", 1);
+  setenv("PGPASSWORD", "", 1);
+  setenv("STANDFAST_TEST", "PG", 1);
+  forget_postgres_environment();
+  EXPECT_EQ(getenv("PGPORT"), nullptr);
+  EXPECT_EQ(getenv("PGPASSWORD"), nullptr);
+  EXPECT_STREQ(getenv("STANDFAST_TEST"), "PG");
+  unsetenv("STANDFAST_TEST");
+}
+
 TEST(RunCommand, DescriptorsOfOursAreClosedInTheChild) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);  // without close-on-exec, as a library or a shell may leave one

@@ -35,6 +35,7 @@ class Demo {
         show_(show) {}
 
   Result<DemoOutcome> run() {
+    env::forget_postgres_environment();
     TRY(make_folder());
     auto made = make_pair();
     const bool keep = options_.end == DemoEnd::kKeep && made.has_value();
@@ -66,14 +67,19 @@ class Demo {
                      "Name one that is missing or empty; the demo removes what it made in it.");
       }
       folder_was_there_ = info.has_value();
-      if (!info) TRY(environment_.files.make_directory(folder_, 0700));
+      if (!info) {
+        auto made = environment_.files.make_directory(folder_, 0700);
+        if (!made)
+          return std::move(made).error().with_hint("Name a folder whose parent is there and is yours.");
+      }
     } else {
       const char* temporary = std::getenv("TMPDIR");
       const std::string parent = temporary != nullptr ? env::absolute_path(temporary) : "/tmp";
       std::string pattern =
           (parent.size() < kMaxFolderLength / 2 ? parent : "/tmp") + "/standfast-demo-XXXXXX";
       if (mkdtemp(pattern.data()) == nullptr)
-        return base::error_from_errno(errno, "could not make a folder like " + pattern);
+        return base::error_from_errno(errno, "could not make a folder like " + pattern)
+            .with_hint("Set TMPDIR to a folder that can be written to, or name one with -D.");
       folder_ = pattern;
     }
     // Secrets of the demo go where the demo goes.

@@ -33,6 +33,7 @@ class Join {
         target_(env::absolute_path(options.data_directory)) {}
 
   Result<JoinOutcome> run() {
+    env::forget_postgres_environment();  // the token says all that there is to say
     auto outcome = run_steps();
     // Without a copy in place, nothing needs the login that was prepared for it.
     const bool came_about = outcome.has_value() && !outcome->planned_only;

@@ -1,6 +1,7 @@
 """`standfast demo`: shows the whole on one machine, and takes all of it away again."""
 
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from harness import sweep
 from harness.binaries import npm
+from harness.steps import LEFT_IN_THE_ENVIRONMENT
 from harness.waiting import wait_until
 
 # Standfast's own folder is made where the demo is, whatever the user's.
@@ -85,8 +87,7 @@ def test_termination_in_the_middle_as_root_removes_all(host):
 
 def test_keep_leaves_two_servers_in_a_folder_of_ones_own(host):
     folder = host.folder / "shown"
-    host.run(["mkdir", "-m", "700", folder], user="root").expect(0)
-    import shutil  # noqa: PLC0415
+    folder.mkdir(mode=0o700)
     shutil.chown(folder, "postgres", "postgres")
     result = host.standfast("demo", "--keep", "-D", folder, env=_HOME, timeout=120).expect(0)
     assert str(folder) in result.out
@@ -98,6 +99,19 @@ def test_keep_leaves_two_servers_in_a_folder_of_ones_own(host):
     again = host.standfast("demo", "--once", "-D", folder, env=_HOME)
     again.expect_error(9, str(folder), "hint: ")
     assert host.psql("SELECT state FROM pg_stat_replication", data=primary) == "streaming"
+
+
+def test_what_lies_around_in_the_environment_does_not_matter(host):
+    """What psql's user has there all day."""
+    host.standfast("demo", "--once", env={**_HOME, **LEFT_IN_THE_ENVIRONMENT}, timeout=120).expect(0)
+    assert_nothing_left(host)
+
+
+def test_folder_that_cannot_be_made_is_told(host):
+    host.standfast("demo", "--once", "-D", "/nowhere/demo", env=_HOME).expect_error(12, "/nowhere/demo", "hint: ")
+    host.standfast("demo", "--once", env={**_HOME, "TMPDIR": "/nowhere"}).expect_error(12, "/nowhere", "TMPDIR")
+    host.standfast("demo", "--once", "-D", f"/tmp/{'x' * 90}", env=_HOME).expect_error(2, "socket", "hint: ")
+    assert_nothing_left(host)
 
 
 def test_folder_that_is_not_empty_is_refused(host):

@@ -4,10 +4,12 @@ import os
 import shutil
 import signal
 
+import pytest
+
 from harness import steps
 from harness.binaries import DEBIAN
 from harness.clones import fill, slots, staging, wait_until_copying
-from harness.steps import SLOT, carry_token, join, set_up_primary
+from harness.steps import LEFT_IN_THE_ENVIRONMENT, SLOT, carry_token, join, set_up_primary
 from harness.waiting import wait_until
 
 
@@ -31,6 +33,15 @@ def test_second_join_copies_nothing_and_leaves_the_server_running(pair):
     assert pid_of_server(h2) == pid and (h2.data / "PG_VERSION").stat().st_ino == identity
     assert {path: path.read_bytes() for path in h2.secrets.rglob("*") if path.is_file()} == secrets
     steps.assert_replicates(h1, h2)
+
+
+@pytest.mark.parametrize("user", ["postgres", "root"])
+def test_what_lies_around_in_the_environment_does_not_matter(pair, user):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    join(h2, carry_token(h1, h2), env=LEFT_IN_THE_ENVIRONMENT, user=user).expect(0)
+    steps.assert_replicates(h1, h2)
+    assert h1.psql("SELECT application_name FROM pg_stat_replication") == SLOT
 
 
 def test_join_of_a_stopped_standby_starts_it(pair):

@@ -4,6 +4,11 @@ Standfast says of it."""
 from harness.waiting import wait_until
 
 SLOT = "pgstandby1"
+# What an administrator's shell may have left over from psql.
+LEFT_IN_THE_ENVIRONMENT = {
+    "PGHOST": "nowhere.invalid", "PGHOSTADDR": "192.0.2.1", "PGPORT": "1", "PGUSER": "nobody", "PGDATABASE": "nothing",
+    "PGPASSWORD": "left over", "PGPASSFILE": "/nowhere", "PGSSLMODE": "verify-full", "PGSERVICE": "nothing",
+    "PGOPTIONS": "-c default_transaction_read_only=on", "PGTARGETSESSIONATTRS": "standby", "PGAPPNAME": "psql"}
 
 
 def pg_bin(binaries):

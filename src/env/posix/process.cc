@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -272,6 +274,15 @@ base::Error cannot_run(int error_number, const std::string& program) {
 }
 
 }  // namespace
+
+void forget_postgres_environment() {
+  std::vector<std::string> names;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    if (text.starts_with("PG")) names.emplace_back(text.substr(0, text.find('=')));
+  }
+  for (const std::string& name : names) unsetenv(name.c_str());
+}
 
 Result<CommandResult> run_command(const Command& command, const Wait& wait) {
   CHECK(!command.argv.empty());
