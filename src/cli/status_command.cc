@@ -37,23 +37,27 @@ class StatusCommand final : public Command {
     servers_.declare(app);
     app.add_flag("--detail", detail_,
                  "also pg_replication_slots, pg_stat_wal_receiver and pg_stat_replication, every column");
-    watch_option_ =
+    const CLI::Option* watch =
         app.add_option("--watch", watch_text_, "show it again each so many seconds (2), until Ctrl-C")
             ->type_name("SECONDS")
             ->expected(0, 1);
-    max_lag_option_ =
+    const CLI::Option* max_lag =
         app.add_option("--max-lag", max_lag_, "call a standby that is further behind lagging: 16MB, or 30s")
             ->type_name("LIMIT");
+    // The options live no longer than the parsing; and an empty value is a value.
+    app.parse_complete_callback([this, watch, max_lag] {
+      watch_ = watch->count() > 0;
+      has_max_lag_ = max_lag->count() > 0;
+    });
   }
 
   Result<void> prepare(CommandContext& context) override {
-    watch_ = watch_option_->count() > 0;
     if (watch_) watch_seconds_ = seconds_of(watch_text_);
     if (watch_ && !(watch_seconds_ >= kShortestWatchSeconds && watch_seconds_ <= kLongestWatchSeconds)) {
       return Error(ErrorCode::kUsage, "--watch takes a number of seconds from 0.1 to 86400",
                    "Try --watch 2.");
     }
-    if (max_lag_option_->count() > 0) options_.max_lag = TRY(setup::parse_max_lag(max_lag_));
+    if (has_max_lag_) options_.max_lag = TRY(setup::parse_max_lag(max_lag_));
     if (detail_) options_.detail = setup::Detail::kViews;
     return servers_.prepare(context);
   }
@@ -133,8 +137,7 @@ class StatusCommand final : public Command {
   std::string max_lag_;
   std::string watch_text_;
   double watch_seconds_ = kDefaultWatchSeconds;
-  CLI::Option* watch_option_ = nullptr;
-  CLI::Option* max_lag_option_ = nullptr;
+  bool has_max_lag_ = false;
   bool detail_ = false;
   bool watch_ = false;
   bool first_look_ = true;
