@@ -1,9 +1,9 @@
 // The certificate a server shows, fetched before anything else is said to it, so that its fingerprint can be
 // compared before a password goes out (be-secure-openssl.c is the other side).
 //
-// Threading: any thread; SIGPIPE must be ignored (env/stop_event.h does). Nothing is sent but an SSLRequest and
-// a TLS handshake (1.2 or newer).
-// Fails with: kConnect, kTimeout, kCancelled, kCertificate (the server has no TLS), kProtocol.
+// Threading: any thread; SIGPIPE must be ignored (env/stop_event.h does). Nothing is sent but an SSLRequest
+// and a TLS handshake (1.2 or newer). Fails with: kConnect, kTimeout, kCancelled, kCertificate (the server
+// has no TLS), kProtocol.
 #pragma once
 
 #include <cstdint>

@@ -80,7 +80,8 @@ TEST(TablespaceMap, WhatIsNoMapIsRefused) {
     EXPECT_FALSE(parse_tablespace_map(bad).has_value()) << bad;
   }
   EXPECT_FALSE(parse_tablespace_map(std::string_view("1 /a\0b\n", 7)).has_value());
-  EXPECT_FALSE(parse_tablespace_map(std::string_view("1 /a\\\0\n", 7)).has_value()) << "an escaped zero byte too";
+  EXPECT_FALSE(parse_tablespace_map(std::string_view("1 /a\\\0\n", 7)).has_value())
+      << "an escaped zero byte too";
 }
 
 }  // namespace
