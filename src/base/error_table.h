@@ -30,7 +30,7 @@
   X(kLagging,           31, "lagging",             "status: a standby lags past --max-lag")                  \
   X(kSlotLost,          32, "slot_lost",           "status: a slot has lost WAL that its standby needs")     \
   X(kSlotInactive,      33, "slot_inactive",       "status: a slot that nobody uses holds back WAL")         \
-  X(kStandbyUnreachable,34, "standby_unreachable", "status: a standby cannot be reached")                    \
+  X(kStandbyUnreachable,34, "standby_unreachable", "status: a standby, or another server that was named, cannot be reached")                    \
   X(kReplayPaused,      35, "replay_paused",       "verify: the standby receives WAL but its replay is paused") \
   X(kReplayDelayed,     36, "replay_delayed",      "verify: the standby replays late on purpose (recovery_min_apply_delay)") \
   X(kNotReplicating,    37, "not_replicating",     "verify: what was written on the primary was not seen on the standby")

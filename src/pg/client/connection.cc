@@ -413,8 +413,8 @@ Result<Connection::Answer> Connection::next_result(const env::Wait& wait) {
   return answer;
 }
 
-void OwnedCopy::Free::operator()(char* buffer) const {
-  PQfreemem(buffer);
+void OwnedCopy::Free::operator()(char* memory) const {
+  PQfreemem(memory);
 }
 
 OwnedCopy Connection::take_copy() {

@@ -89,7 +89,7 @@ struct ResolvedOption {
 /// A CopyData message that has left its connection.
 struct OwnedCopy {
   struct Free {
-    void operator()(char* buffer) const;
+    void operator()(char* memory) const;
   };
   std::unique_ptr<char, Free> buffer;
   std::size_t size_bytes = 0;
