@@ -19,7 +19,11 @@ Result<base::Secret> read_secret_file(const std::string& path, CommandContext& c
   // Links are followed here: /dev/stdin and a shell's <(command) are links, and the user named the file
   // himself.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return base::error_from_errno(errno, "could not open \"" + path + "\"");
+  if (fd < 0) {
+    Error error = base::error_from_errno(errno, "could not open \"" + path + "\"");
+    if (error.hint.empty()) error.hint = "Name a file that the user who starts this program can read.";
+    return error;
+  }
   struct stat status {};
   if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 0077U) != 0) {
     context.reporter.warn("\"" + path + "\" can be read by other users",

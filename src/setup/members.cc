@@ -362,7 +362,8 @@ Result<MaxLag> parse_max_lag(std::string_view text) {
                                                       {"min", 60'000, true},
                                                       {"h", 3'600'000, true},
                                                       {"d", 86'400'000, true}});
-  const Error refused(ErrorCode::kUsage, "the value of --max-lag is not understood",
+  const Error refused(ErrorCode::kUsage,
+                      fmt::format("--max-lag is not understood: \"{}\"", text.substr(0, 80)),
                       "Give bytes, as 16MB, or a time, as 30s (units: B, kB, MB, GB, TB, ms, s, min, h, d).");
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

@@ -221,8 +221,10 @@ Result<PrimaryWish> wish_of(const PrimarySetupOptions& options) {
   if (options.replication_role &&
       (options.replication_role->empty() || options.replication_role->size() > 63 ||
        options.replication_role->starts_with("pg_"))) {
-    return Error(ErrorCode::kUsage, "the name of the replication role cannot be used",
-                 "Choose one of at most 63 bytes that does not begin with \"pg_\".");
+    return Error(
+        ErrorCode::kUsage,
+        fmt::format("the replication role cannot be called \"{}\"", options.replication_role->substr(0, 80)),
+        "Choose one of at most 63 bytes that does not begin with \"pg_\".");
   }
   if (options.advertised_host) {
     const std::string& host = *options.advertised_host;

@@ -121,7 +121,7 @@ REFUSALS = [
     Refusal("one_slot_for_two", USAGE, "--slot names the slot of one standby", "exactly one --standby",
             options=("--slot", "one", "--standby", "10.20.20.3")),
     Refusal("slot_name", USAGE, "slot", "lower", options=("--slot", "Not-A-Slot")),
-    Refusal("role_name", USAGE, "name of the replication role", "pg_", options=("--replication-role", "pg_mine")),
+    Refusal("role_name", USAGE, "the replication role cannot be called \"pg_mine\"", "pg_", options=("--replication-role", "pg_mine")),
     Refusal("role_name_of_the_monitor", USAGE, "name of the other role", "--replication-role",
             options=("--replication-role", "standfast_monitor")),
     Refusal("unknown_option", USAGE, 'unrecognized option "--standbys"', "--help", options=("--standbys", "x")),

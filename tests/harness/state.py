@@ -20,6 +20,8 @@ _SQL = {
 
 def _of_file(path):
     info = path.lstat()
+    if stat.S_ISDIR(info.st_mode):  # its names tell what changed; a file that came and went is none
+        return f"{stat.S_IMODE(info.st_mode):o} {info.st_uid}:{info.st_gid}"
     content = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if stat.S_ISREG(info.st_mode) else None
     return f"{stat.S_IMODE(info.st_mode):o} {info.st_uid}:{info.st_gid} {info.st_mtime_ns} {content}"
 

@@ -346,8 +346,9 @@ bool is_host_name_like(std::string_view text) {
          std::any_of(text.begin(), text.end(), is_letter);
 }
 
-Error refused_address(std::string_view why, std::string_view hint) {
-  return Error(ErrorCode::kUsage, fmt::format("a standby's address: {}", why), std::string(hint));
+Error refused_address(std::string_view text, std::string_view why, std::string_view hint) {
+  return Error(ErrorCode::kUsage, fmt::format("a standby's address \"{}\": {}", text.substr(0, 80), why),
+               std::string(hint));
 }
 
 bool is_ipv4_in_ipv6(const Network& network) {
@@ -423,19 +424,20 @@ Result<StandbyAddress> parse_standby_address(std::string_view text) {
   constexpr std::string_view kGiveAddress =
       "Give the IPv4 or IPv6 address the standby connects from, as 10.20.20.2.";
   if (text.find('%') != std::string_view::npos) {
-    return refused_address("a zone has no meaning in pg_hba.conf",
+    return refused_address(text, "a zone has no meaning in pg_hba.conf",
                            "Give the address without % and what follows.");
   }
   const std::size_t slash = text.find('/');
   const std::string_view host = text.substr(0, slash);
   auto network = parse_address(host);
   if (!network && is_host_name_like(host)) {
-    return refused_address("a host name in pg_hba.conf needs DNS at each login, forward and reverse",
+    return refused_address(text, "a host name in pg_hba.conf needs DNS at each login, forward and reverse",
                            kGiveAddress);
   }
-  if (!network) return refused_address("this is no IPv4 or IPv6 address", kGiveAddress);
+  if (!network) return refused_address(text, "this is no IPv4 or IPv6 address", kGiveAddress);
   if (is_ipv4_in_ipv6(*network)) {
-    return refused_address("an IPv4 address in IPv6 form never matches", "Give the IPv4 address itself.");
+    return refused_address(text, "an IPv4 address in IPv6 form never matches",
+                           "Give the IPv4 address itself.");
   }
   const unsigned all_bits = network->address_bits();
   unsigned bits = all_bits;
@@ -443,7 +445,7 @@ Result<StandbyAddress> parse_standby_address(std::string_view text) {
     const std::string_view digits = text.substr(slash + 1);
     const auto prefix = parse_prefix(digits, all_bits);
     if (!prefix || (digits.size() > 1 && digits[0] == '0')) {
-      return refused_address(fmt::format("the prefix is no number from 0 to {}", all_bits),
+      return refused_address(text, fmt::format("the prefix is no number from 0 to {}", all_bits),
                              "Leave the prefix away for a single address.");
     }
     bits = *prefix;
@@ -453,7 +455,7 @@ Result<StandbyAddress> parse_standby_address(std::string_view text) {
   const bool is_unspecified =
       std::all_of(network->address.begin(), network->address.end(), [](auto b) { return b == 0; });
   if (is_unspecified && bits == all_bits) {
-    return refused_address("nothing connects from the unspecified address", kGiveAddress);
+    return refused_address(text, "nothing connects from the unspecified address", kGiveAddress);
   }
   return StandbyAddress{fmt::format("{}/{}", to_text(*network), bits), bits < all_bits};
 }
