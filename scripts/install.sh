@@ -11,7 +11,7 @@ build_packages=(g++ cmake ninja-build ccache pkg-config libfmt-dev nlohmann-json
   libssl-dev)
 server_packages=(postgresql-15)
 test_packages=(libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev clang-format-14 iproute2 procps util-linux openssl
-  python3 python3-pytest python3-pytest-xdist python3-pytest-timeout)
+  zsh mandoc groff-base python3 python3-pytest python3-pytest-xdist python3-pytest-timeout)
 
 no_main_cluster=/etc/postgresql-common/createcluster.d/standfast-no-main.conf
 no_services=/usr/sbin/policy-rc.d

@@ -1,5 +1,5 @@
 // A subcommand, and what it is given to work with. One file a subcommand: cli/<name>_command.cc with a
-// factory that commands.h declares and the table in main.cc lists.
+// factory that commands.h declares and the table in command_table.cc lists.
 //
 // The life of a command (command_line.h runs it): declare() its options, they are parsed; prepare(), as
 // whoever started the program, for files and prompts that are his; owner_rule() says as whom the work is

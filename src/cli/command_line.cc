@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "cli/manual.h"
 #include "cli/reporters.h"
 #include "cli/table.h"
 #include "env/terminal.h"
@@ -22,10 +23,6 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::Result;
-
-constexpr std::string_view kProgram = "standfast";
-constexpr std::size_t kHelpColumn = 30;
-constexpr std::size_t kHelpWidth = 100;
 
 // ---------------------------------------------------------------- standard output and error
 
@@ -177,72 +174,6 @@ int run_command(Command& command, const ParsedOptions& options) {
   return code ? *code : session.fail(code.error());
 }
 
-// ---------------------------------------------------------------- help
-
-std::string option_names(const CLI::Option& option) {
-  std::string names;
-  for (const std::string& name : option.get_snames()) names += (names.empty() ? "-" : ", -") + name;
-  if (names.empty() && !option.get_lnames().empty()) names = "    ";
-  const bool takes_value = option.get_items_expected_max() > 0;
-  const bool has_long = !option.get_lnames().empty();
-  for (const std::string& name : option.get_lnames()) names += (names.ends_with(' ') ? "--" : ", --") + name;
-  if (takes_value) names += (has_long ? "=" : " ") + option.get_type_name();
-  return names;
-}
-
-void append_wrapped(std::string& out, std::string_view text) {
-  std::size_t column = kHelpColumn;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(' '), text.size());
-    const std::string_view word = text.substr(0, end);
-    if (column > kHelpColumn && column + 1 + word.size() > kHelpWidth) {
-      out += "\n" + std::string(kHelpColumn, ' ');
-      column = kHelpColumn;
-    } else if (column > kHelpColumn) {
-      out += ' ';
-      ++column;
-    }
-    out += word;
-    column += word.size();
-    text.remove_prefix(std::min(text.size(), end + 1));
-  }
-  out += "\n";
-}
-
-std::string help_text(const CommandEntry& entry, CLI::App& app) {
-  std::string out = fmt::format("{} {}: {}\n\nUsage:\n  {} {} [OPTION]...\n", kProgram, entry.path,
-                                entry.summary, kProgram, entry.path);
-  for (const std::string& group : app.get_groups()) {
-    std::string lines;
-    for (const CLI::Option* option : app.get_options()) {
-      if (option->get_group() != group || !option->nonpositional()) continue;
-      std::string line = "  " + option_names(*option);
-      line += line.size() + 2 > kHelpColumn ? "\n" + std::string(kHelpColumn, ' ')
-                                            : std::string(kHelpColumn - line.size(), ' ');
-      append_wrapped(line, option->get_description());
-      lines += line;
-    }
-    if (!group.empty() && !lines.empty()) out += fmt::format("\n{}:\n{}", group, lines);
-  }
-  out += fmt::format("\nExample:\n  {}\n", entry.example);
-  return out;
-}
-
-std::string help_for(const CommandEntry& entry) {
-  const std::unique_ptr<Command> command = entry.make();
-  const Result<ParsedOptions> parsed = parse_options(entry, *command, {"--help"});
-  return parsed && parsed->help ? *parsed->help : "";
-}
-
-std::string short_help(std::span<const CommandEntry> commands) {
-  return fmt::format(
-      "{} turns PostgreSQL servers (12 to 18) into a primary and its hot standbys, and proves that they\n"
-      "replicate.\n\nUsage:\n  {} COMMAND [OPTION]...\n\n{}"
-      "\n  {} help COMMAND        what a command takes\n  {} help exit-codes     what the exit codes mean\n"
-      "  {} --version\n",
-      kProgram, kProgram, commands_text(commands), kProgram, kProgram, kProgram);
-}
-
 // ---------------------------------------------------------------- parsing
 
 bool starts_with_path(std::span<const std::string> arguments, std::string_view path, std::size_t* words) {
@@ -296,15 +227,6 @@ int fail_early(std::span<const std::string> arguments, const Error& error) {
   return base::exit_code_of(error.code);
 }
 
-/// "help", "help exit-codes", "help primary setup", "help primary".
-int run_help(std::span<const CommandEntry> commands, std::span<const std::string> topic) {
-  if (topic.empty()) return print_and_succeed(short_help(commands));
-  if (topic[0] == "exit-codes") return print_and_succeed(exit_codes_text());
-  const Result<CommandMatch> match = find_command(commands, topic);
-  if (!match) return fail_early(topic, match.error());
-  return print_and_succeed(help_for(*match->entry));
-}
-
 }  // namespace
 
 Result<CommandMatch> find_command(std::span<const CommandEntry> commands,
@@ -330,28 +252,33 @@ Result<CommandMatch> find_command(std::span<const CommandEntry> commands,
                fmt::format("unknown command \"{}\"", printable(arguments[0]).substr(0, kLongestShown)), hint);
 }
 
-Result<ParsedOptions> parse_options(const CommandEntry& entry, Command& command,
-                                    std::vector<std::string> arguments) {
-  ParsedOptions parsed;
-  CLI::App app;
+void declare_options(CLI::App& app, Command& command, ParsedOptions& parsed, std::string& output) {
   app.set_help_flag();
   // As with PostgreSQL's tools the last one of a repeated option counts; an option that collects its values
   // says so itself.
   app.option_defaults()->take_last();
   app.allow_extras();
   command.declare(app);
+  const std::string group = "General options";
+  app.add_option("--output", output, "text, or json for one object on standard output")
+      ->type_name("text|json")
+      ->group(group);
+  app.add_flag("-v,--verbose", parsed.verbose, "say more")->group(group);
+  app.set_help_flag("-?,--help", "show this help")->group(group);
+}
+
+Result<ParsedOptions> parse_options(const CommandEntry& entry, Command& command,
+                                    std::vector<std::string> arguments) {
+  ParsedOptions parsed;
   std::string output = "text";
-  app.add_option("--output", output, "\"text\", or \"json\" for one object on standard output")
-      ->type_name("FORMAT")
-      ->group("General options");
-  app.add_flag("-v,--verbose", parsed.verbose, "say more")->group("General options");
-  app.set_help_flag("-?,--help", "show this help")->group("General options");
+  CLI::App app;
+  declare_options(app, command, parsed, output);
 
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
-    parsed.help = help_text(entry, app);
+    parsed.help = help_text(describe_command(entry));
     return parsed;
   } catch (const CLI::ParseError& error) {
     return usage_error(entry, error.what());
@@ -433,24 +360,6 @@ nlohmann::ordered_json error_as_json(const Error& error) {
   return {{"error", std::move(object)}};
 }
 
-std::string exit_codes_text() {
-  Table table({{"exit code", Align::kRight}, {"name", Align::kLeft}, {"meaning", Align::kLeft}});
-  table.add_row({"0", "ok", "all is well"});
-#define STANDFAST_ROW(code, exit_code, name, text) table.add_row({std::to_string(exit_code), name, text});
-  STANDFAST_ERROR_TABLE(STANDFAST_ROW)
-#undef STANDFAST_ROW
-  return table.to_string();
-}
-
-std::string commands_text(std::span<const CommandEntry> commands) {
-  std::size_t width = 0;
-  for (const CommandEntry& entry : commands) width = std::max(width, entry.path.size());
-  std::string text = "Commands:\n";
-  for (const CommandEntry& entry : commands)
-    text += fmt::format("  {:<{}}  {}\n", entry.path, width, entry.summary);
-  return text;
-}
-
 int run_command_line(std::span<const CommandEntry> commands, int argc, const char* const* argv) {
   std::vector<std::string> arguments;
   for (int i = 1; i < argc; ++i) arguments.emplace_back(argv[i]);
@@ -460,7 +369,6 @@ int run_command_line(std::span<const CommandEntry> commands, int argc, const cha
   if (arguments[0] == "--version" || arguments[0] == "-V") {
     return print_and_succeed(fmt::format("{} {}\n", kProgram, STANDFAST_VERSION));
   }
-  if (arguments[0] == "help") return run_help(commands, std::span(arguments).subspan(1));
   const Result<CommandMatch> match = find_command(commands, arguments);
   if (!match) return fail_early(arguments, match.error());
   const std::unique_ptr<Command> command = match->entry->make();

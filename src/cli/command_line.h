@@ -1,5 +1,5 @@
 // From argv to an exit code: finds the command, refuses secrets on the command line, parses options, prints
-// help, runs the command as the right user and says its error.
+// help (manual.h), runs the command as the right user and says its error.
 //
 // Threading: call once, from main(). Fails: everything ends as an exit code of base/error_table.h and a line
 // on standard error; with --output json also as {"error": ...} on standard output.
@@ -23,6 +23,8 @@ struct CommandEntry {
   std::string_view summary;  ///< one lower-case line
   std::string_view example;  ///< a whole command line that works
   std::unique_ptr<Command> (*make)();
+  std::string_view description = {};             ///< what it does, in sentences
+  std::vector<base::ErrorCode> exit_codes = {};  ///< beside those that every command can end with
 };
 
 int run_command_line(std::span<const CommandEntry> commands, int argc, const char* const* argv);
@@ -48,12 +50,12 @@ struct ParsedOptions {
   bool verbose = false;
   std::optional<std::string> help;  ///< the text asked for with -? or --help; nothing else is done then
 };
+/// The command's own options and those of every command; `output` gets the word of --output.
+void declare_options(CLI::App& app, Command& command, ParsedOptions& parsed, std::string& output);
 base::Result<ParsedOptions> parse_options(const CommandEntry& entry, Command& command,
                                           std::vector<std::string> arguments);
 
 std::string render_error(const base::Error& error);
 nlohmann::ordered_json error_as_json(const base::Error& error);
-std::string exit_codes_text();
-std::string commands_text(std::span<const CommandEntry> commands);
 
 }  // namespace standfast::cli

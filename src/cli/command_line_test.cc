@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cli/manual.h"
+
 namespace standfast::cli {
 namespace {
 
@@ -108,7 +110,7 @@ TEST(CommandLine, HelpNamesEveryOptionAndComesBeforeOtherErrors) {
     ASSERT_TRUE(parsed->help);
     EXPECT_THAT(*parsed->help, HasSubstr("-h, --host=HOST"));
     EXPECT_THAT(*parsed->help, HasSubstr("-d CONNINFO"));
-    EXPECT_THAT(*parsed->help, HasSubstr("--output=FORMAT"));
+    EXPECT_THAT(*parsed->help, HasSubstr("--output=text|json"));
   }
 }
 

@@ -1,4 +1,5 @@
-// The factories of all subcommands. The table in main.cc gives each its name and its place in the help.
+// The factories of all subcommands. The table (command_table.h) gives each its name and its place
+// in the help.
 #pragma once
 
 #include <memory>
@@ -7,7 +8,9 @@
 
 namespace standfast::cli {
 
+std::unique_ptr<Command> make_completion_command();
 std::unique_ptr<Command> make_demo_command();
+std::unique_ptr<Command> make_help_command();
 std::unique_ptr<Command> make_join_command();
 std::unique_ptr<Command> make_primary_setup_command();
 std::unique_ptr<Command> make_standby_clone_command();

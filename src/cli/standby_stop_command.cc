@@ -18,8 +18,8 @@ class StandbyStopCommand final : public Command {
  public:
   void declare(CLI::App& app) override {
     arguments_.declare(app, StandbyArguments::Login::kNone);
-    app.add_option("-m,--mode", mode_name_, "smart, fast or immediate, as pg_ctl's")
-        ->type_name("MODE")
+    app.add_option("-m,--mode", mode_name_, "how, as pg_ctl does it")
+        ->type_name("smart|fast|immediate")
         ->capture_default_str();
   }
 
