@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "env/process.h"
-#include "pg/format/conf_file.h"
 #include "pg/format/versions.h"
 
 namespace standfast::server {
@@ -107,37 +106,6 @@ Result<PostmasterPid> parse_postmaster_pid(std::string_view text) {
   postmaster.listen_address = line(6);
   postmaster.status = *pid > 0 ? status_in(line(8)) : PostmasterStatus::kUnknown;
   return postmaster;
-}
-
-std::string DebianCluster::unit() const {
-  return fmt::format("postgresql@{}-{}.service", major, name);
-}
-
-std::string DebianCluster::log_file() const {
-  return fmt::format("/var/log/postgresql/postgresql-{}-{}.log", major, name);
-}
-
-Result<std::optional<DebianCluster>> find_debian_cluster(env::FileSystem& files,
-                                                         const std::string& data_directory, int major,
-                                                         const std::string& configuration_root) {
-  const std::string folder = fmt::format("{}/{}", configuration_root, major);
-  const auto wanted = files.real_path(data_directory);
-  const auto names = files.list(folder);
-  if (!wanted || !names) return std::optional<DebianCluster>();
-  for (const std::string& name : *names) {
-    const auto path = files.real_path(folder + "/" + name + "/postgresql.conf");
-    if (!path) continue;
-    // One that cannot be read or understood is not ours to judge; it is just not the one looked for.
-    const auto text = env::read_whole_file(files, *path, pg::kMaxConfFileBytes);
-    if (!text) continue;
-    const auto conf = pg::ConfFile::parse(*text);
-    if (!conf) continue;
-    const auto named = conf->get("data_directory");
-    if (!named) continue;
-    const auto real = files.real_path(*named);
-    if (real && *real == *wanted) return std::optional(DebianCluster{major, name, folder + "/" + name});
-  }
-  return std::optional<DebianCluster>();
 }
 
 Result<Cluster> Cluster::open(env::FileSystem& files, const std::string& data_directory) {

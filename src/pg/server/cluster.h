@@ -5,8 +5,7 @@
 // outlives it. Nothing is cached that a server may change: running(), control_file(), is_standby() read anew.
 // Fails: kPrecondition when the directory is no data directory or its server does not run, kVersion for a
 // major that is not supported, kPermission, kIo, kDamaged.
-// Follows: utils/pidfile.h (lines of postmaster.pid), utils/init/miscinit.c CreateLockFile(),
-// postgresql-common PgCommon.pm (/etc/postgresql/N/NAME).
+// Follows: utils/pidfile.h (lines of postmaster.pid), utils/init/miscinit.c CreateLockFile().
 #pragma once
 
 #include <cstdint>
@@ -21,6 +20,7 @@
 #include "env/stop_event.h"
 #include "pg/client/connection.h"
 #include "pg/format/control_file.h"
+#include "pg/server/debian.h"
 
 namespace standfast::server {
 
@@ -42,16 +42,6 @@ struct PostmasterPid {
 /// A server that is just starting has written only the first lines; what is not there yet stays empty.
 /// kProtocol when the first line is not a process id.
 base::Result<PostmasterPid> parse_postmaster_pid(std::string_view text);
-
-/// A cluster that Debian's postgresql-common knows, with its configuration outside the data directory.
-struct DebianCluster {
-  int major = 0;
-  std::string name;
-  std::string configuration_directory;  ///< /etc/postgresql/15/main
-
-  std::string unit() const;      ///< postgresql@15-main.service
-  std::string log_file() const;  ///< /var/log/postgresql/postgresql-15-main.log
-};
 
 class Cluster {
  public:
@@ -94,10 +84,5 @@ class Cluster {
   int major_ = 0;
   std::optional<DebianCluster> debian_;
 };
-
-/// The Debian cluster whose postgresql.conf names this data directory.
-base::Result<std::optional<DebianCluster>> find_debian_cluster(
-    env::FileSystem& files, const std::string& data_directory, int major,
-    const std::string& configuration_root = "/etc/postgresql");
 
 }  // namespace standfast::server

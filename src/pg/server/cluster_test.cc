@@ -258,13 +258,13 @@ TEST(DebianClusters, TheOneThatNamesTheDirectoryIsFound) {
   auto& files = env::posix_file_system();
   etc.write("15/main/postgresql.conf", "data_directory = '/var/lib/postgresql/15/other'\n");
   etc.write("15/second/postgresql.conf", "# mine\ndata_directory = '" + data.path() + "/'\nport = 5433\n");
-  const auto found = find_debian_cluster(files, data.path(), 15, etc.path());
+  const auto found = find_debian_cluster(files, data.path(), 15, {.configuration_root = etc.path()});
   ASSERT_TRUE(found && *found);
   EXPECT_EQ((*found)->name, "second");
   EXPECT_EQ((*found)->configuration_directory, etc.path() + "/15/second");
   EXPECT_EQ((*found)->unit(), "postgresql@15-second.service");
-  EXPECT_FALSE(find_debian_cluster(files, data.path(), 16, etc.path())->has_value());
-  EXPECT_FALSE(find_debian_cluster(files, etc.path(), 15, etc.path())->has_value());
+  EXPECT_FALSE(find_debian_cluster(files, data.path(), 16, {.configuration_root = etc.path()})->has_value());
+  EXPECT_FALSE(find_debian_cluster(files, etc.path(), 15, {.configuration_root = etc.path()})->has_value());
 }
 
 }  // namespace

@@ -1,0 +1,44 @@
+// postgresql.conf together with all that it includes, as a server that starts reads it.
+//
+// Threading: a value. Ownership: owns its text; borrows the FileSystem for the call.
+// Invariant: what stands later wins, and an include stands where its line stands. Only regular files are
+// read: a pipe or a device that an include names would be waited for without end.
+// Fails: kIo and kPermission for a file that must be there and cannot be read, kProtocol for a line that
+// PostgreSQL would not take, includes nested deeper than PostgreSQL allows, and more files than a person
+// keeps. Follows: utils/misc/guc-file.l ParseConfigFile(), ParseConfigDirectory().
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "env/file_system.h"
+#include "pg/format/conf_file.h"
+
+namespace standfast::server {
+
+struct ConfTreeEntry {
+  std::string name;
+  std::string value;
+  std::string file;  ///< where the line stands
+  std::size_t line_number = 0;
+};
+
+class ConfTree {
+ public:
+  static base::Result<ConfTree> read(env::FileSystem& files, const std::string& path);
+  /// Without postgresql.auto.conf, which is the data directory's; read() that one on its own.
+  std::optional<std::string> get(std::string_view name) const;
+  const std::vector<ConfTreeEntry>& entries() const { return entries_; }
+
+ private:
+  base::Result<void> add_file(env::FileSystem& files, const std::string& path, int depth);
+  base::Result<void> add_folder(env::FileSystem& files, const std::string& path, int depth);
+
+  std::vector<ConfTreeEntry> entries_;
+  std::size_t files_read_ = 0;
+};
+
+}  // namespace standfast::server
