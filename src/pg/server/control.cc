@@ -144,7 +144,7 @@ std::string ServerControl::describe(ControlAction action) const {
 /// A server that its owner started by hand is not stopped by stopping a unit that does not run.
 Manager ServerControl::manager_for(ControlAction action) const {
   if (manager_ != Manager::kSystemd || action != ControlAction::kStop) return manager_;
-  if (unit_is_active(unit_, env::Wait::for_at_most(kSystemctlQuestionTimeout))) return manager_;
+  if (unit_is_in_charge(unit_, env::Wait::for_at_most(kSystemctlQuestionTimeout))) return manager_;
   return cluster_.debian() ? Manager::kPgCtlCluster : Manager::kPgCtl;
 }
 
@@ -194,12 +194,55 @@ Result<std::string> ServerControl::run(ControlAction action, StopMode mode, cons
 
 /// Stopping a service behind systemd's back would mark it as failed, and what is started in its place would
 /// not come back after a reboot.
-Result<void> ServerControl::refuse_without_root(ControlAction action) const {
+Result<void> ServerControl::check_rights(ControlAction action) const {
   if (unit_.empty() || root_ != nullptr) return base::ok();
-  if (!unit_is_active(unit_, env::Wait::for_at_most(kSystemctlQuestionTimeout))) return base::ok();
+  if (!unit_is_in_charge(unit_, env::Wait::for_at_most(kSystemctlQuestionTimeout))) return base::ok();
   return Error(
       ErrorCode::kPermission, fmt::format("the server is run by {}, which only root controls", unit_),
       fmt::format("Run \"systemctl {} {}\" as root, or this command as root.", word_of(action), unit_));
+}
+
+std::optional<ServiceNote> ServerControl::note_on_reboot() const {
+  const auto& debian = cluster_.debian();
+  if (debian && start_of_debian_cluster(*files_, *debian) != DebianStart::kAuto) {
+    return ServiceNote{
+        fmt::format("start.conf of {} does not say auto: the server will not be back after a reboot",
+                    debian->id().to_string()),
+        fmt::format("Write auto into {}/start.conf.", debian->configuration_directory)};
+  }
+  if (unit_.empty()) {
+    if (debian) return std::nullopt;
+    return ServiceNote{"no service starts this server when the host starts", ""};
+  }
+  const auto wait = env::Wait::for_at_most(kSystemctlQuestionTimeout);
+  const auto own = read_unit_state(unit_, wait);
+  if (!own || own->comes_back_after_reboot()) return std::nullopt;
+  // What start.conf calls auto is started together with Debian's umbrella.
+  const std::string unit = debian ? "postgresql.service" : unit_;
+  const auto state = debian ? read_unit_state(unit, wait) : own;
+  if (!state || state->comes_back_after_reboot()) return std::nullopt;
+  return ServiceNote{fmt::format("{} is not enabled: the server will not be back after a reboot", unit),
+                     fmt::format("As root: systemctl enable {}", unit)};
+}
+
+std::vector<ServiceNote> ServerControl::service_notes() const {
+  std::vector<ServiceNote> notes;
+  if (auto note = note_on_reboot()) notes.push_back(*std::move(note));
+  if (unit_.empty()) return notes;
+  if (manager_ != Manager::kSystemd) {
+    notes.push_back(
+        {fmt::format("only root may start {}, so this time the server runs outside of it", unit_), ""});
+    return notes;
+  }
+  const auto state = read_unit_state(unit_, env::Wait::for_at_most(kSystemctlQuestionTimeout));
+  if (state && state->start_timeout) {
+    notes.push_back(
+        {fmt::format("{} gives a start {} (TimeoutStartSec): systemd stops a recovery that takes longer",
+                     unit_, base::format_duration(*state->start_timeout)),
+         fmt::format("As root run \"systemctl edit {}\" and write TimeoutStartSec=infinity below [Service].",
+                     unit_)});
+  }
+  return notes;
 }
 
 Result<ServerControl::Log> ServerControl::prepare_log(const std::optional<PostmasterPid>& running_now) const {
@@ -224,6 +267,18 @@ Result<ServerControl::Log> ServerControl::prepare_log(const std::optional<Postma
 Error ServerControl::start_failed(const Log& log, const std::string& complaint) const {
   const std::string tail = read_log_tail(*files_, log.path, log.size_bytes, cluster_.data_directory());
   Error error = explain_start_failure(cluster_.data_directory(), log.path, tail, complaint);
+  if (manager_ == Manager::kSystemd) {
+    const auto state = read_unit_state(unit_, env::Wait::for_at_most(kSystemctlQuestionTimeout));
+    if (state && state->result == "timeout") {
+      error.message =
+          fmt::format("{} did not start within its TimeoutStartSec, so systemd stopped it", unit_);
+      error.hint = fmt::format(
+          "A recovery may take longer: as root run \"systemctl edit {}\", write TimeoutStartSec=infinity "
+          "below "
+          "[Service], and start it again.",
+          unit_);
+    }
+  }
   if (tail.empty() && !unit_.empty()) error.hint = fmt::format("See journalctl -u {}.", unit_);
   return error;
 }
@@ -285,7 +340,7 @@ Result<void> ServerControl::wait_until_reaped(const env::Wait& wait) const {
 
 Result<void> ServerControl::start_or_restart(ControlAction action, const env::Wait& wait) {
   const auto before = TRY(cluster_.running());
-  if (before) TRY(refuse_without_root(action));
+  if (before) TRY(check_rights(action));
   const Log log = TRY(prepare_log(before));
   const std::string complaint = TRY(run(action, StopMode::kFast, log.path, wait));
   const auto after = TRY(cluster_.running());
@@ -320,7 +375,7 @@ Result<void> ServerControl::restart(const env::Wait& wait) {
 Result<void> ServerControl::stop(StopMode mode, const env::Wait& wait) {
   const auto postmaster = TRY(cluster_.running());
   if (!postmaster) return base::ok();
-  TRY(refuse_without_root(ControlAction::kStop));
+  TRY(check_rights(ControlAction::kStop));
   const std::string complaint = TRY(run(ControlAction::kStop, mode, "", wait));
   const auto after = TRY(cluster_.running());
   if (!complaint.empty() && after && after->status != PostmasterStatus::kStopping) {

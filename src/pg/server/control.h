@@ -36,6 +36,12 @@ enum class ControlAction { kStart, kStop, kRestart };
 
 inline constexpr std::string_view kStartLogName = "log/standfast-start.log";
 
+/// What an administrator should know of the service that runs a server.
+struct ServiceNote {
+  std::string line;
+  std::string hint;  ///< "" where nothing is wrong
+};
+
 class ServerControl {
  public:
   /// `root` is null when nobody with root's rights is there to ask.
@@ -53,6 +59,10 @@ class ServerControl {
   /// A systemd unit is stopped as its file says (fast), whatever the mode.
   base::Result<void> stop(StopMode mode, const env::Wait& wait);
   base::Result<void> restart(const env::Wait& wait);
+  /// kPermission where the action needs root's rights and nobody has them: before anything is changed.
+  base::Result<void> check_rights(ControlAction action) const;
+  /// Whether the server is back after a reboot, and whether the service gives a recovery the time it needs.
+  std::vector<ServiceNote> service_notes() const;
   /// The last lines of the server's log, wherever it goes; "" when that is not known.
   std::string log_tail() const;
   /// Asks the standby to become a primary; back when it is out of recovery. kTimeout: it was asked, and still
@@ -73,7 +83,7 @@ class ServerControl {
   base::Result<std::string> run(ControlAction action, StopMode mode, const std::string& log_file,
                                 const env::Wait& wait);
   base::Result<void> start_or_restart(ControlAction action, const env::Wait& wait);
-  base::Result<void> refuse_without_root(ControlAction action) const;
+  std::optional<ServiceNote> note_on_reboot() const;
   base::Result<Log> prepare_log(const std::optional<PostmasterPid>& running_now) const;
   base::Result<void> wait_until_up(const Log& log, const std::string& complaint, const env::Wait& wait) const;
   base::Result<void> wait_until_reaped(const env::Wait& wait) const;
@@ -98,10 +108,12 @@ struct InitOptions {
   std::vector<std::pair<std::string, std::string>> settings = {};
 };
 
-/// initdb with page checksums, peer on sockets, SCRAM on the network, UTF8; locale C.UTF-8 where the system
-/// has it, else C. Takes away what it made when it fails or is stopped. kTargetRefused when the directory is
-/// not empty.
+/// initdb with page checksums, peer on sockets, SCRAM on the network, UTF8. Takes away what it made when it
+/// fails or is stopped. kTargetRefused when the directory is not empty.
 base::Result<void> init_cluster(env::FileSystem& files, const Installation& installation,
                                 const InitOptions& options, const env::Wait& wait);
+
+/// C.UTF-8 where the system has it, else C.
+std::string locale_of_new_clusters();
 
 }  // namespace standfast::server

@@ -35,6 +35,48 @@ TEST(Units, DataDirectoryIsReadFromTheEnvironmentThatSystemdShows) {
   EXPECT_EQ(data_directory_in_environment("Environment=\n"), std::nullopt);
 }
 
+TEST(Units, UmbrellaOfDebianNamesNoDataDirectory) {
+  // Type=oneshot, ExecStart=/bin/true: what systemd shows of it.
+  EXPECT_EQ(data_directory_in_environment("Environment=\n"), std::nullopt);
+  const UnitState umbrella = parse_unit_state("Type=oneshot\nActiveState=active\nUnitFileState=enabled\n");
+  EXPECT_TRUE(umbrella.is_in_charge());
+  EXPECT_TRUE(umbrella.comes_back_after_reboot());
+}
+
+TEST(Units, StateIsReadFromWhatSystemctlShows) {
+  const UnitState state = parse_unit_state(
+      "Type=notify\nTimeoutStartUSec=5min\nResult=timeout\nActiveState=activating\nUnitFileState=disabled\n");
+  EXPECT_EQ(state.type, "notify");
+  EXPECT_EQ(state.result, "timeout");
+  EXPECT_EQ(state.start_timeout, base::Seconds(300));
+  // A server that recovers is not "active" yet; it is systemd's all the same.
+  EXPECT_TRUE(state.is_in_charge());
+  EXPECT_FALSE(state.comes_back_after_reboot());
+  EXPECT_FALSE(parse_unit_state("ActiveState=failed\nUnitFileState=enabled-runtime\n").is_in_charge());
+  EXPECT_FALSE(parse_unit_state("UnitFileState=enabled-runtime\n").comes_back_after_reboot());
+  EXPECT_TRUE(
+      parse_unit_state("UnitFileState=enabled\nTimeoutStartUSec=infinity\n").comes_back_after_reboot());
+  EXPECT_FALSE(parse_unit_state("").comes_back_after_reboot());
+}
+
+TEST(Units, SpansOfTimeAreReadAsSystemdPrintsThem) {
+  EXPECT_EQ(parse_time_span("1min 30s"), base::Seconds(90));
+  EXPECT_EQ(parse_time_span("1h"), base::Seconds(3600));
+  EXPECT_EQ(parse_time_span("500ms"), base::Milliseconds(500));
+  EXPECT_EQ(parse_time_span("1.500s"), base::Seconds(1));
+  for (const char* text : {"", "0", "infinity", "-1s", "1", "1x", "99999999999999999999s", "s"}) {
+    EXPECT_EQ(parse_time_span(text), std::nullopt) << text;
+  }
+}
+
+TEST(Units, CallsAreAsAnAdministratorTypesThem) {
+  const std::string unit = "postgresql-15.service";
+  EXPECT_EQ(systemctl_arguments(UnitAction::kStart, unit), (std::vector<std::string>{"start", "--", unit}));
+  EXPECT_EQ(systemctl_arguments(UnitAction::kStop, unit), (std::vector<std::string>{"stop", "--", unit}));
+  EXPECT_EQ(systemctl_arguments(UnitAction::kRestart, unit),
+            (std::vector<std::string>{"restart", "--", unit}));
+}
+
 TEST(StartFailure, PortThatIsTakenIsInUse) {
   const std::string tail =
       "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\n"

@@ -71,6 +71,10 @@ void take_away(env::FileSystem& files, const std::string& directory, bool was_th
 
 }  // namespace
 
+std::string locale_of_new_clusters() {
+  return system_has_locale("C.UTF-8") ? "C.UTF-8" : "C";
+}
+
 Result<void> init_cluster(env::FileSystem& files, const Installation& installation,
                           const InitOptions& options, const env::Wait& wait) {
   const std::string directory = env::absolute_path(options.data_directory);
@@ -78,7 +82,7 @@ Result<void> init_cluster(env::FileSystem& files, const Installation& installati
   const bool was_there = TRY(files.inspect_following(directory)).has_value();
   env::Command command{.argv = {installation.program("initdb"), "-D", directory, "-k", "--auth-local=peer",
                                 "--auth-host=scram-sha-256", "-E", "UTF8",
-                                system_has_locale("C.UTF-8") ? "--locale=C.UTF-8" : "--locale=C"}};
+                                "--locale=" + locale_of_new_clusters()}};
   if (!options.superuser.empty()) command.argv.insert(command.argv.end(), {"-U", options.superuser});
   command.set_env = {{"LC_MESSAGES", "C"}};
   command.environment = env::ChildEnvironment::kWithoutPostgres;

@@ -1,6 +1,7 @@
 #include "pg/server/systemd.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -110,15 +111,88 @@ Result<std::optional<std::string>> find_unit(env::FileSystem& files, const std::
   return std::optional<std::string>();
 }
 
-bool unit_is_active(const std::string& unit, const env::Wait& wait) {
-  const auto result = env::run_command({.argv = {systemctl(), "is-active", "--quiet", "--", unit}}, wait);
-  return result && result->exit_code == 0;
+std::optional<base::Milliseconds> parse_time_span(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, std::int64_t>, 8> kUnits = {{{"us", 0},
+                                                                                {"ms", 1},
+                                                                                {"s", 1000},
+                                                                                {"min", 60'000},
+                                                                                {"h", 3'600'000},
+                                                                                {"d", 86'400'000},
+                                                                                {"w", 7 * 86'400'000LL},
+                                                                                {"month", 2'629'800'000LL}}};
+  constexpr std::int64_t kLargestNumber = 100'000;
+  base::Milliseconds span{};
+  while (!text.empty()) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || number < 0 || number > kLargestNumber) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    // "1.500s": the part of a second is of no interest here.
+    if (text.starts_with('.'))
+      text.remove_prefix(std::min(text.find_first_not_of(".0123456789"), text.size()));
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    const auto unit =
+        std::find_if(kUnits.begin(), kUnits.end(), [&](const auto& one) { return one.first == word; });
+    if (unit == kUnits.end()) return std::nullopt;
+    span += base::Milliseconds(number * unit->second);
+  }
+  return span.count() > 0 ? std::optional(span) : std::nullopt;
+}
+
+UnitState parse_unit_state(std::string_view shown) {
+  UnitState state;
+  while (!shown.empty()) {
+    const std::size_t end = std::min(shown.find('\n'), shown.size());
+    const std::string_view line = shown.substr(0, end);
+    shown.remove_prefix(std::min(end + 1, shown.size()));
+    const std::size_t equals = std::min(line.find('='), line.size());
+    const std::string_view name = line.substr(0, equals);
+    const std::string value(line.substr(std::min(equals + 1, line.size())));
+    if (name == "Type") state.type = value;
+    if (name == "ActiveState") state.active = value;
+    if (name == "UnitFileState") state.file_state = value;
+    if (name == "Result") state.result = value;
+    if (name == "TimeoutStartUSec") state.start_timeout = parse_time_span(value);
+  }
+  return state;
+}
+
+bool UnitState::is_in_charge() const {
+  return active == "active" || active == "activating" || active == "reloading" || active == "deactivating";
+}
+
+bool UnitState::comes_back_after_reboot() const {
+  // "enabled-runtime" ends with the reboot, and an alias or an indirect unit is enabled by another name.
+  return file_state == "enabled" || file_state == "static" || file_state == "alias" ||
+         file_state == "indirect" || file_state == "generated";
+}
+
+Result<UnitState> read_unit_state(const std::string& unit, const env::Wait& wait) {
+  const auto shown =
+      TRY(env::run_command({.argv = {systemctl(), "show", "-p",
+                                     "Type,ActiveState,UnitFileState,Result,TimeoutStartUSec", "--", unit},
+                            .set_env = {{"LC_ALL", "C"}}},
+                           wait));
+  if (shown.exit_code == 0) return parse_unit_state(shown.output);
+  return Error(ErrorCode::kServerControl, fmt::format("systemctl show {} failed", unit),
+               shown.errors.substr(0, shown.errors.find('\n')));
+}
+
+bool unit_is_in_charge(const std::string& unit, const env::Wait& wait) {
+  const auto state = read_unit_state(unit, wait);
+  return state && state->is_in_charge();
+}
+
+std::vector<std::string> systemctl_arguments(UnitAction action, const std::string& unit) {
+  return {std::string(word_of(action)), "--", unit};
 }
 
 Result<void> run_systemctl(UnitAction action, const std::string& unit, const env::Wait& wait) {
   const std::string word(word_of(action));
-  const auto result =
-      TRY(env::run_command({.argv = {systemctl(), word, "--", unit}, .set_env = {{"LC_ALL", "C"}}}, wait));
+  env::Command command{.argv = systemctl_arguments(action, unit), .set_env = {{"LC_ALL", "C"}}};
+  command.argv.insert(command.argv.begin(), systemctl());
+  const auto result = TRY(env::run_command(command, wait));
   if (result.exit_code == 0) return base::ok();
   const std::string said = result.errors.substr(0, std::min<std::size_t>(result.errors.find('\n'), 300));
   return Error(ErrorCode::kServerControl, fmt::format("systemctl {} {} failed: {}", word, unit, said),
