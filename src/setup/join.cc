@@ -1,15 +1,22 @@
 #include "setup/join.h"
 
+#include <charconv>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "clone/target.h"
 #include "env/process.h"
 #include "pg/format/conf_file.h"
 #include "pg/format/sql_text.h"
 #include "pg/server/cluster.h"
+#include "pg/server/conf_tree.h"
 #include "pg/server/control.h"
+#include "pg/server/debian_create.h"
+#include "setup/folder_lock.h"
 #include "setup/join_checks.h"
 #include "setup/join_settle.h"
+#include "setup/standby_control.h"
 #include "setup/standby_login.h"
 
 namespace standfast::setup {
@@ -22,6 +29,7 @@ using base::Result;
 constexpr base::Seconds kConnectTimeout{30};
 constexpr base::Seconds kLookTimeout{60};
 constexpr base::Seconds kStopTimeout{120};
+constexpr base::Seconds kRegisterTimeout{120};
 constexpr base::Milliseconds kPollInterval{100};
 
 class Join {
@@ -35,6 +43,7 @@ class Join {
   Result<JoinOutcome> run() {
     env::forget_postgres_environment();  // the token says all that there is to say
     auto outcome = run_steps();
+    if (registered_here_ && !outcome_.copy) unregister();
     // Without a copy in place, nothing needs the login that was prepared for it.
     const bool came_about = outcome.has_value() && !outcome->planned_only;
     if (store_ && !came_about && !outcome_.copy && !existing_)
@@ -46,6 +55,7 @@ class Join {
  private:
   Result<JoinOutcome> run_steps() {
     reporter_.step("2.1", fmt::format("look at the primary {} and at this host", options_.token.host));
+    TRY(take_back_half_made());
     TRY(log_in());
     TRY(look());
     if (!outcome_.was_a_standby_already) {
@@ -71,7 +81,7 @@ class Join {
     TRY(store_->refuse_inside(target_));
     // What is wrong with the target itself is told before anything is connected to or written.
     if (options_.on_old_directory == OnOldDirectory::kRefuse) existing_ = TRY(find_existing_standby());
-    if (!existing_) TRY(clone::inspect_target(environment_.files, target_, target_rules()));
+    if (!existing_ && !leftover_) TRY(clone::inspect_target(environment_.files, target_, target_rules()));
     login_ = TRY(try_standby_login(options_.token, *store_, environment_));
     if (!login_.certificate_file) {
       reporter_.warn("the primary has ssl = off: the copy and all WAL travel in clear",
@@ -131,14 +141,12 @@ class Join {
     question.target = target_;
     for (const auto& mapping : options_.tablespace_mappings)
       question.tablespace_mappings.emplace_back(mapping.from, mapping.to);
-    question.port = options_.port.value_or(primary_.port_is_by_alter_system ? std::uint16_t{5432}
-                                                                            : primary_.configured_port);
+    question.port = TRY(port_to_be());
     const auto running = TRY(clone::running_server_of(environment_.files, target_));
     question.port_is_this_clusters = running.has_value();
     // The standby that is to be replaced holds its slot until it is stopped.
     if (running && TRY(find_existing_standby())) primary_.slot_is_active = false;
     HostFacts host = TRY(look_at_host(environment_.files, installation_, primary_, question));
-    TRY(add_kept_settings(host));
     std::vector<Error> found =
         what_does_not_fit(primary_, host, options_.token.system_id, options_.token.slot);
     if (found.empty()) {
@@ -153,18 +161,82 @@ class Join {
     return std::move(found.front());
   }
 
-  /// In Debian's layout the configuration of the standby is there before the copy, and stays.
-  Result<void> add_kept_settings(HostFacts& host) {
-    const auto debian =
-        TRY(server::find_debian_cluster(environment_.files, target_, primary_.version.major()));
-    if (!debian) return base::ok();
-    for (const std::string_view name : kNotBelowPrimary) {
-      const std::string text =
-          TRY(configured_value(installation_, debian->configuration_directory, std::string(name),
-                               environment_.wait_at_most(kLookTimeout)));
-      host.settings[std::string(name)] = std::atoll(text.c_str());
+  /// The port that the standby will have; 0 where pg_createcluster is to choose a free one.
+  Result<std::uint16_t> port_to_be() {
+    if (options_.port) return *options_.port;
+    const auto debian = TRY(debian_cluster());
+    if (debian) {
+      // The local configuration stays, and what ALTER SYSTEM set in the directory before goes with that one.
+      const auto conf = TRY(
+          server::ConfTree::read(environment_.files, debian->configuration_directory + "/postgresql.conf"));
+      const std::string text = conf.get("port").value_or("5432");
+      std::uint16_t port = 0;
+      const auto parsed = std::from_chars(text.data(), text.data() + text.size(), port);
+      return parsed.ec == std::errc() ? port : std::uint16_t{5432};
     }
+    if (options_.debian) return std::uint16_t{0};
+    return primary_.port_is_by_alter_system ? std::uint16_t{5432} : primary_.configured_port;
+  }
+
+  Result<std::optional<server::DebianCluster>> debian_cluster() {
+    return server::find_debian_cluster(environment_.files, target_, primary_.version.major());
+  }
+
+  server::DebianCreation registration() const {
+    server::DebianCreation creation;
+    creation.name = *options_.debian;
+    creation.data_directory = target_;
+    creation.port = options_.port;
+    creation.socket_directory = options_.socket_directory;
+    creation.locale = server::locale_of_new_clusters();
+    return creation;
+  }
+
+  /// So that pg_lsclusters, systemd and the next start of this host know the standby.
+  Result<bool> is_to_be_registered() {
+    if (!options_.debian || TRY(debian_cluster())) return false;
+    if (options_.debian->major == primary_.version.major()) return true;
+    return Error(
+        ErrorCode::kVersion,
+        fmt::format("the primary runs PostgreSQL {}, and {} is a cluster of {}", primary_.version.to_string(),
+                    options_.debian->to_string(), options_.debian->major),
+        fmt::format("Name one of its major version: --cluster {}/{}.", primary_.version.major(),
+                    options_.debian->name));
+  }
+
+  Result<void> take_back_half_made() {
+    leftover_ = options_.debian && TRY(server::is_half_made(environment_.files, target_));
+    if (!leftover_ || options_.mode == RunMode::kDryRun) return base::ok();
+    const FolderLock lock = TRY(FolderLock::take(env::parent_of(target_)));
+    TRY(server::take_back_half_made(environment_.files, target_,
+                                    environment_.wait_at_most(kRegisterTimeout)));
+    leftover_ = false;
+    reporter_.info("took back what a run that was killed had begun here");
     return base::ok();
+  }
+
+  Result<void> register_cluster() {
+    const std::string parent = env::parent_of(target_);
+    TRY(env::make_directories(environment_.files, parent, 0755));
+    const FolderLock lock = TRY(FolderLock::take(parent));
+    TRY(server::register_debian_cluster(environment_.files, registration(),
+                                        environment_.wait_at_most(kRegisterTimeout)));
+    registered_here_ = true;
+    reporter_.info(
+        fmt::format("made it Debian's cluster {}, with its own configuration in /etc/postgresql/{}",
+                    options_.debian->to_string(), options_.debian->to_string()));
+    return base::ok();
+  }
+
+  /// Without a copy the name that was made for it goes again.
+  void unregister() {
+    const auto done = server::unregister_debian_cluster(environment_.files, *options_.debian, target_,
+                                                        env::Wait::for_at_most(kRegisterTimeout));
+    if (done) return;
+    reporter_.warn(fmt::format("Debian's cluster {} is left without a data directory: {}",
+                               options_.debian->to_string(), done.error().message),
+                   fmt::format("Run this again, or take it away: pg_dropcluster {} {}",
+                               options_.debian->major, options_.debian->name));
   }
 
   clone::CloneOptions clone_options() {
@@ -203,6 +275,10 @@ class Join {
   Result<JoinOutcome> plan() {
     const auto plan =
         TRY(clone::plan_clone(clone_options(), {environment_.files, environment_.stop, reporter_}));
+    if (TRY(is_to_be_registered())) {
+      reporter_.info(fmt::format("would make it Debian's cluster {}: {}", options_.debian->to_string(),
+                                 fmt::join(server::create_arguments(registration()), " ")));
+    }
     if (plan.stops_server) reporter_.info("would stop the server in \"" + target_ + "\"");
     reporter_.info(fmt::format("would copy {} into \"{}\" through slot \"{}\"",
                                base::format_bytes(primary_.data_bytes), plan.staging, options_.token.slot));
@@ -215,6 +291,7 @@ class Join {
 
   Result<void> copy() {
     reporter_.step("2.1", fmt::format("copy the primary's data into \"{}\"", target_));
+    if (TRY(is_to_be_registered())) TRY(register_cluster());
     login_ = TRY(keep_standby_login(login_, options_.token, *store_));
     auto staged =
         TRY(clone::fetch_clone(clone_options(), {environment_.files, environment_.stop, reporter_}));
@@ -263,6 +340,7 @@ class Join {
       reporter_.info("it runs already");
       return base::ok();
     }
+    say_service_notes(control, reporter_);
     auto started = control.start(environment_.wait_at_most(options_.start_timeout));
     if (!started) {
       Error error = std::move(started).error();
@@ -325,6 +403,8 @@ class Join {
   PrimaryFacts primary_;
   server::Installation installation_;
   std::optional<server::Cluster> existing_;
+  bool registered_here_ = false;
+  bool leftover_ = false;  ///< of a killed run, which a dry run leaves there
   JoinOutcome outcome_;
 };
 

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "clone/clone.h"
 #include "pg/format/token.h"
+#include "pg/server/debian.h"
 #include "setup/environment.h"
 #include "setup/primary_setup.h"
 #include "setup/verify.h"
@@ -28,6 +29,8 @@ enum class OnRunningServer : std::uint8_t { kRefuse, kStop };
 
 struct JoinOptions {
   std::string data_directory;
+  /// Debian's name for it; it is registered with pg_createcluster if it is not yet.
+  std::optional<server::DebianName> debian = {};
   pg::Token token;
   std::optional<std::string> bin_directory = {};
   std::optional<std::uint16_t> port = {};

@@ -135,7 +135,8 @@ Result<HostFacts> look_at_host(env::FileSystem& files, const server::Installatio
   while (facts.disk_of != "/" && !TRY(files.inspect_following(facts.disk_of)))
     facts.disk_of = env::parent_of(facts.disk_of);
   if (!has_leftovers) facts.available_bytes = TRY(files.space(facts.disk_of)).available_bytes;
-  if (!question.port_is_this_clusters && !env::is_port_free(question.port)) facts.taken_port = question.port;
+  if (question.port != 0 && !question.port_is_this_clusters && !env::is_port_free(question.port))
+    facts.taken_port = question.port;
   return facts;
 }
 
@@ -183,13 +184,6 @@ std::vector<Error> what_does_not_fit(const PrimaryFacts& primary, const HostFact
     add(ErrorCode::kVersion,
         fmt::format("the primary runs on {}, this host is {}", primary.machine, host.machine),
         "Streaming replication needs the same architecture on both sides.");
-  }
-  for (const TooLow& low : settings_below_primary(host.settings, primary.settings)) {
-    add(ErrorCode::kPrecondition,
-        fmt::format("{} is {} on this host but {} on the primary", low.name, low.standby, low.primary),
-        fmt::format(
-            "Set {} = {} or higher in this host's configuration: a standby must not be below its primary.",
-            low.name, low.primary));
   }
   for (const std::string& library : host.missing_libraries) {
     add(ErrorCode::kPrecondition,

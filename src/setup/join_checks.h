@@ -55,14 +55,12 @@ struct HostFacts {
   std::optional<std::uint64_t> available_bytes;
   std::string disk_of;  ///< the folder whose disk was asked
   std::optional<std::uint16_t> taken_port;
-  /// Of a configuration that stays on this host (Debian's), if there is one.
-  SettingValues settings;
 };
 
 struct HostQuestion {
   std::string target;
   std::vector<std::pair<std::string, std::string>> tablespace_mappings;  ///< from, to
-  std::uint16_t port = 5432;
+  std::uint16_t port = 5432;           ///< 0: not known yet, and chosen so that it is free
   bool port_is_this_clusters = false;  ///< a server of the target itself holds it and will be stopped
 };
 

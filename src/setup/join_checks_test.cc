@@ -50,16 +50,14 @@ TEST(JoinChecks, EachMisfitIsNamedAndAllAtOnce) {
   primary.slot_is_active = true;
   host.version = pg::Version(140000);
   host.machine = "aarch64";
-  host.settings = {{"max_connections", 99}};
   host.missing_libraries = {"pg_stat_statements"};
   host.unfit_tablespaces = {base::Error(ErrorCode::kTargetRefused, "not empty", "Empty it.")};
   host.available_bytes = 999;
   host.taken_port = 5432;
   EXPECT_THAT(codes(primary, host),
               testing::ElementsAre(ErrorCode::kPrecondition, ErrorCode::kPrecondition, ErrorCode::kVersion,
-                                   ErrorCode::kVersion, ErrorCode::kPrecondition, ErrorCode::kPrecondition,
-                                   ErrorCode::kTargetRefused, ErrorCode::kDiskFull, ErrorCode::kInUse,
-                                   ErrorCode::kSlot));
+                                   ErrorCode::kVersion, ErrorCode::kPrecondition, ErrorCode::kTargetRefused,
+                                   ErrorCode::kDiskFull, ErrorCode::kInUse, ErrorCode::kSlot));
 }
 
 }  // namespace

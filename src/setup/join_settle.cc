@@ -91,14 +91,15 @@ class Settling {
     return base::ok();
   }
 
+  /// As open as it came: a cluster may let its group read.
   Result<void> write() {
-    return env::write_file_durably(environment_.files, auto_conf_path(), conf_.to_text(), {});
+    const auto info = TRY(environment_.files.inspect(auto_conf_path()));
+    return env::write_file_durably(environment_.files, auto_conf_path(), conf_.to_text(),
+                                   {.mode = info ? info->mode : 0600});
   }
 
   Result<std::string> value_of(const std::string& name) {
-    // In a Debian layout the values come from /etc, but data_directory there points to the target and not to
-    // the copy; what is asked here does not depend on it.
-    return configured_value(installation_, configuration_directory_, name,
+    return configured_value(installation_, {configuration_directory_, options_.staging}, name,
                             environment_.wait_at_most(kPostgresTimeout));
   }
 
@@ -138,7 +139,8 @@ class Settling {
         here[std::string(name)] = value;
     }
     for (const TooLow& low : settings_below_primary(here, primary_.settings)) {
-      give(low.name, std::to_string(low.primary), "a standby must not be below its primary");
+      give(low.name, std::to_string(low.primary),
+           fmt::format("it was {} here, and a standby must not be below its primary", low.standby));
     }
     return base::ok();
   }
@@ -189,16 +191,21 @@ class Settling {
 
 }  // namespace
 
-Result<std::string> configured_value(const server::Installation& installation, const std::string& directory,
+Result<std::string> configured_value(const server::Installation& installation, const ConfiguredPlace& place,
                                      const std::string& name, const env::Wait& wait) {
   env::Command command;
-  command.argv = {installation.program("postgres"), "-D", directory, "-C", name};
+  command.argv = {installation.program("postgres"), "-D", place.configuration_directory, "-C", name};
+  // Debian's postgresql.conf names the target, whose postgresql.auto.conf is not the copy's.
+  if (place.data_directory != place.configuration_directory) {
+    command.argv.insert(command.argv.end(), {"-c", "data_directory=" + place.data_directory});
+  }
   const auto result = TRY(env::run_command(command, wait));
   if (result.exit_code != 0) {
     const std::string first_line = result.errors.substr(0, result.errors.find('\n'));
-    return Error(ErrorCode::kProtocol,
-                 "postgres cannot read the configuration in \"" + directory + "\": " + first_line,
-                 "Mend the file it names; a server would not start on it either.");
+    return Error(
+        ErrorCode::kProtocol,
+        "postgres cannot read the configuration in \"" + place.configuration_directory + "\": " + first_line,
+        "Mend the file it names; a server would not start on it either.");
   }
   return result.output.substr(0, result.output.find('\n'));
 }

@@ -37,9 +37,13 @@ base::Result<Settled> settle_configuration(const SettleOptions& options,
                                            const server::Installation& installation,
                                            const PrimaryFacts& primary, const SetupEnvironment& environment);
 
-/// The value a server started on `directory` would have (postgres -C).
+struct ConfiguredPlace {
+  std::string configuration_directory;  ///< of postgresql.conf
+  std::string data_directory;           ///< of postgresql.auto.conf
+};
+/// The value a server started there would have (postgres -C).
 base::Result<std::string> configured_value(const server::Installation& installation,
-                                           const std::string& directory, const std::string& name,
+                                           const ConfiguredPlace& place, const std::string& name,
                                            const env::Wait& wait);
 
 }  // namespace standfast::setup

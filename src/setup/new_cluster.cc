@@ -1,21 +1,20 @@
 #include "setup/new_cluster.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <climits>
-#include <utility>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "env/network.h"
 #include "env/process.h"
 #include "pg/format/conf_file.h"
 #include "pg/format/hba_file.h"
+#include "pg/server/conf_tree.h"
 #include "pg/server/control.h"
+#include "pg/server/debian_create.h"
 #include "pg/server/server_certificate_maker.h"
+#include "setup/folder_lock.h"
 
 namespace standfast::setup {
 namespace {
@@ -24,17 +23,23 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+Result<void> set_in_file(env::FileSystem& files, const std::string& path, const Settings& settings) {
+  auto conf = TRY(pg::ConfFile::parse(TRY(env::read_whole_file(files, path, pg::kMaxConfFileBytes))));
+  for (const auto& [name, value] : settings) conf.set(name, value);
+  const auto info = TRY(files.inspect(path));
+  return env::write_file_durably(files, path, conf.to_text(), {.mode = info ? info->mode : 0600});
+}
+
 /// What belongs to this one host stays out of postgresql.conf, which every copy brings along; join takes it
 /// out of postgresql.auto.conf.
 Result<void> write_host_settings(env::FileSystem& files, const std::string& directory,
                                  const NewCluster& cluster) {
-  const std::string path = directory + "/postgresql.auto.conf";
-  auto conf = TRY(pg::ConfFile::parse(TRY(env::read_whole_file(files, path, pg::kMaxConfFileBytes))));
-  conf.set("listen_addresses", cluster.listen_addresses);
+  Settings settings = {{"listen_addresses", cluster.listen_addresses}};
   if (cluster.options.socket_directory)
-    conf.set("unix_socket_directories", *cluster.options.socket_directory);
-  const auto info = TRY(files.inspect(path));
-  return env::write_file_durably(files, path, conf.to_text(), {.mode = info ? info->mode : 0600});
+    settings.emplace_back("unix_socket_directories", *cluster.options.socket_directory);
+  return set_in_file(files, directory + "/postgresql.auto.conf", settings);
 }
 
 Result<void> make_certificate(env::FileSystem& files, const std::string& directory,
@@ -49,29 +54,6 @@ Result<void> make_certificate(env::FileSystem& files, const std::string& directo
   TRY(server::make_server_certificate(files, directory, options));
   return base::ok();
 }
-
-/// Keeps a second run for the same place out; gone with the process, so that nothing is left behind.
-class FolderLock {
- public:
-  static Result<FolderLock> take(const std::string& folder) {
-    FolderLock lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (lock.fd_ < 0) return base::error_from_errno(errno, "could not open directory \"" + folder + "\"");
-    if (flock(lock.fd_, LOCK_EX | LOCK_NB) == 0) return lock;
-    return Error(ErrorCode::kInUse, "another run makes a cluster in \"" + folder + "\" just now",
-                 "Wait until it is done, then run this again.");
-  }
-  ~FolderLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-  FolderLock& operator=(FolderLock&&) = delete;
-
- private:
-  explicit FolderLock(int fd) : fd_(fd) {}
-  int fd_;
-};
 
 /// Whether a program that was started on this directory still runs: the initdb of a run that was killed.
 Result<bool> has_a_program(env::FileSystem& files, const std::string& directory) {
@@ -117,6 +99,31 @@ Result<void> fill(env::FileSystem& files, const server::Installation& installati
   return write_host_settings(files, staging, cluster);
 }
 
+/// Debian turns TLS on with the certificate of its package ssl-cert, where there is one.
+Result<void> finish_debian(env::FileSystem& files, const NewCluster& cluster) {
+  const auto debian = server::registered_debian_cluster(files, *cluster.debian);
+  if (!debian) return Error(ErrorCode::kServerControl, "pg_createcluster made no configuration");
+  const std::string conf_path = debian->configuration_directory + "/postgresql.conf";
+  const auto conf = TRY(server::ConfTree::read(files, conf_path));
+  if (conf.get("ssl").value_or("off") != "on") {
+    TRY(make_certificate(files, cluster.data_directory, cluster));
+    TRY(set_in_file(files, conf_path, {{"ssl", "on"}}));
+  }
+  return write_host_settings(files, cluster.data_directory, cluster);
+}
+
+Result<void> make_debian(env::FileSystem& files, const NewCluster& cluster, const env::Wait& wait) {
+  server::DebianCreation creation;
+  creation.name = *cluster.debian;
+  creation.data_directory = cluster.data_directory;
+  creation.port = cluster.options.port;
+  creation.socket_directory = cluster.options.socket_directory;
+  creation.superuser = cluster.superuser;
+  creation.locale = server::locale_of_new_clusters();
+  return server::create_debian_cluster(
+      files, creation, [&] { return finish_debian(files, cluster); }, wait);
+}
+
 }  // namespace
 
 Result<DataDirectoryKind> inspect_data_directory(env::FileSystem& files, const std::string& path) {
@@ -136,10 +143,12 @@ Result<void> make_new_cluster(env::FileSystem& files, const server::Installation
   std::string target = env::absolute_path(cluster.data_directory);
   if (TRY(files.inspect_following(target))) target = TRY(files.real_path(target));
   const std::string parent = env::parent_of(target);
-  if (auto made = env::make_directories(files, parent, 0700); !made) {
+  // Debian keeps the folders above the data directory open to all.
+  if (auto made = env::make_directories(files, parent, cluster.debian ? 0755 : 0700); !made) {
     return with_place_hint(std::move(made).error(), env::parent_of(parent));
   }
   const FolderLock lock = TRY(FolderLock::take(parent));
+  if (cluster.debian) return make_debian(files, cluster, wait);
   const std::string staging = target + ".standfast-init";
   TRY(remove_leftover(files, staging, wait));
   auto filled = fill(files, installation, cluster, staging, wait);

@@ -77,7 +77,8 @@ Result<void> PrimaryRun::decide_restart() {
     if (TRY(environment_.ask_yes_no(question))) decision_ = RestartDecision::kAllowed;
   }
   // Found out before anything changes: with leave to restart, there must be something to restart with.
-  if (decision_ == RestartDecision::kAllowed) TRY(control());
+  if (decision_ == RestartDecision::kAllowed)
+    TRY(TRY(control()).check_rights(server::ControlAction::kRestart));
   return base::ok();
 }
 

@@ -6,10 +6,12 @@
 
 #include "base/time.h"
 #include "pg/server/control.h"
+#include "pg/server/debian_create.h"
 #include "pg/server/installation.h"
 #include "setup/new_cluster.h"
 #include "setup/primary_look.h"
 #include "setup/primary_run.h"
+#include "setup/standby_control.h"
 
 namespace standfast::setup {
 namespace {
@@ -38,7 +40,10 @@ Result<PrimarySetupOutcome> plan_new_cluster(const PrimarySetupOptions& options,
       {ChangeKind::kCluster, "1.0",
        fmt::format("a new cluster of PostgreSQL {} in {}", installation.version.to_string(),
                    options.data_directory),
-       "--init; page checksums, local peer, host scram-sha-256, TLS with a certificate of its own"});
+       options.init->debian
+           ? fmt::format("--init; Debian's {}, made with pg_createcluster, with page checksums and TLS",
+                         options.init->debian->to_string())
+           : "--init; page checksums, local peer, host scram-sha-256, TLS with a certificate of its own"});
   for (const PlannedMember& member : plan.members) {
     PrimaryMember described;
     described.slot = member.slot;
@@ -56,6 +61,7 @@ Result<void> make_cluster(const PrimarySetupOptions& options, const PrimaryWish&
   cluster.data_directory = options.data_directory;
   cluster.superuser = options.superuser.value_or("");
   cluster.options = *options.init;
+  cluster.debian = options.init->debian;
   cluster.listen_addresses = options.listen_addresses;
   if (wish.advertised_host) cluster.names.push_back(*wish.advertised_host);
   for (const Route& route : find_routes(wish, std::nullopt, options.init->port)) {
@@ -64,10 +70,20 @@ Result<void> make_cluster(const PrimarySetupOptions& options, const PrimaryWish&
   const base::Stopwatch watch;
   TRY(make_new_cluster(environment.files, installation, cluster,
                        env::Wait::for_at_most(kInitTimeout, &environment.stop)));
-  environment.reporter.info(fmt::format("PostgreSQL {} in {}, with page checksums and TLS, in {}",
-                                        installation.version.to_string(), options.data_directory,
-                                        base::format_duration(watch.elapsed())));
+  environment.reporter.info(
+      fmt::format("PostgreSQL {} in {}{}, with page checksums and TLS, in {}",
+                  installation.version.to_string(), options.data_directory,
+                  cluster.debian ? fmt::format(", Debian's cluster {}", cluster.debian->to_string()) : "",
+                  base::format_duration(watch.elapsed())));
   return base::ok();
+}
+
+/// With --init, where there is none, or one that a killed run had not finished.
+Result<bool> is_to_be_made(const PrimarySetupOptions& options, env::FileSystem& files) {
+  if (!options.init) return false;
+  const auto kind = TRY(inspect_data_directory(files, options.data_directory));
+  if (kind == DataDirectoryKind::kMissing || kind == DataDirectoryKind::kEmpty) return true;
+  return options.init->debian && TRY(server::is_half_made(files, options.data_directory));
 }
 
 /// With --init a cluster that stands still is started: it was made just now, or by a run that was killed.
@@ -88,6 +104,7 @@ Result<void> start_cluster(const PrimarySetupOptions& options, const server::Clu
       environment.files, query, env::Wait::for_at_most(kConnectTimeout, &environment.stop)));
   auto control =
       TRY(server::ServerControl::choose(environment.files, cluster, installation, environment.root));
+  say_service_notes(control, environment.reporter);
   TRY(control.start(env::Wait::for_at_most(kStartTimeout, &environment.stop)));
   environment.reporter.info("the server runs");
   return base::ok();
@@ -101,10 +118,10 @@ Result<PrimarySetupOutcome> run_primary_setup(const PrimarySetupOptions& options
   const auto store = TRY(client::SecretStore::locate(environment.files));
   TRY(store.refuse_inside(options.data_directory));
   std::optional<PlannedChange> made;
-  const auto kind = TRY(inspect_data_directory(environment.files, options.data_directory));
-  if (options.init && (kind == DataDirectoryKind::kMissing || kind == DataDirectoryKind::kEmpty)) {
+  if (TRY(is_to_be_made(options, environment.files))) {
     server::InstallationQuery query;
     query.bin_directory = options.bin_directory;
+    if (options.init->debian) query.major = options.init->debian->major;
     const auto installation = TRY(server::find_installation(
         environment.files, query, env::Wait::for_at_most(kConnectTimeout, &environment.stop)));
     auto planned = TRY(plan_new_cluster(options, wish, installation, environment.files));

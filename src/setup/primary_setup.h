@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "pg/format/lsn.h"
+#include "pg/server/debian.h"
 #include "setup/environment.h"
 #include "setup/names.h"
 
@@ -31,6 +32,7 @@ namespace standfast::setup {
 struct NewClusterOptions {
   std::uint16_t port = 5432;
   std::optional<std::string> socket_directory = {};  ///< PostgreSQL's own default if not said
+  std::optional<server::DebianName> debian = {};     ///< made by pg_createcluster, as this one
 };
 
 enum class RestartLeave : std::uint8_t { kAsk, kGiven };

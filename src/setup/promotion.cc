@@ -1,6 +1,7 @@
 #include "setup/promotion.h"
 
 #include <algorithm>
+#include <charconv>
 #include <vector>
 
 #include <fmt/format.h>
@@ -188,8 +189,12 @@ Result<void> read_new_timeline(const server::Cluster& cluster, const SetupEnviro
     if (name.size() == 16 && name.ends_with(".history")) newest = std::max(newest, name);
   }
   if (newest.empty()) return Error(ErrorCode::kProtocol, "pg_wal holds no timeline history");
-  const auto number = std::stoul(newest.substr(0, 8), nullptr, 16);
-  outcome.timeline = pg::TimelineId(static_cast<std::uint32_t>(number));
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(newest.data(), newest.data() + 8, number, 16);
+  if (error != std::errc() || end != newest.data() + 8) {
+    return Error(ErrorCode::kProtocol, fmt::format("\"{}\" in pg_wal names no timeline", newest));
+  }
+  outcome.timeline = pg::TimelineId(number);
   const std::string text =
       TRY(env::read_whole_file(environment.files, folder + "/" + newest, kMaxHistoryBytes));
   if (const auto last = last_switch_in(text)) outcome.begins_at = last->at;

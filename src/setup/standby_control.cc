@@ -98,6 +98,12 @@ Result<client::Connection> connect_to(const server::Cluster& cluster, const Stan
   return cluster.connect("postgres", wait, options.user);
 }
 
+void say_service_notes(const server::ServerControl& control, base::Reporter& reporter) {
+  for (const server::ServiceNote& note : control.service_notes()) {
+    note.hint.empty() ? reporter.info(note.line) : reporter.warn(note.line, note.hint);
+  }
+}
+
 Result<StandbyStartOutcome> run_standby_start(const StandbyOptions& options,
                                               const SetupEnvironment& environment) {
   Standby standby = TRY(open_standby(options, environment));
@@ -111,6 +117,7 @@ Result<StandbyStartOutcome> run_standby_start(const StandbyOptions& options,
     reporter.info(outcome.was_running ? "it runs already: nothing to do" : "would run: " + outcome.command);
     return outcome;
   }
+  say_service_notes(standby.control, reporter);
   TRY(standby.control.start(environment.wait_at_most(options.timeout)));
   reporter.info(outcome.was_running ? "it runs already" : "started with: " + outcome.command);
   if (auto watched = watch_stream(standby, options, environment, outcome); !watched) {

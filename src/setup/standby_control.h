@@ -36,6 +36,9 @@ base::Result<Standby> open_standby(const StandbyOptions& options, const SetupEnv
 base::Result<client::Connection> connect_to(const server::Cluster& cluster, const StandbyOptions& options,
                                             const env::Wait& wait);
 
+/// Says what is to be known of the service that runs it.
+void say_service_notes(const server::ServerControl& control, base::Reporter& reporter);
+
 struct StandbyStartOutcome {
   bool was_running = false;
   bool planned_only = false;

@@ -1,0 +1,27 @@
+#include "setup/folder_lock.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+namespace standfast::setup {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+Result<FolderLock> FolderLock::take(const std::string& folder) {
+  FolderLock lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (lock.fd_ < 0) return base::error_from_errno(errno, "could not open directory \"" + folder + "\"");
+  if (flock(lock.fd_, LOCK_EX | LOCK_NB) == 0) return lock;
+  return Error(ErrorCode::kInUse, "another run makes a cluster in \"" + folder + "\" just now",
+               "Wait until it is done, then run this again.");
+}
+
+FolderLock::~FolderLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+}  // namespace standfast::setup
