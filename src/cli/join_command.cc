@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/secret_input.h"
 #include "cli/verify_view.h"
+#include "cli/which_cluster.h"
 #include "clone/rate.h"
 #include "setup/join.h"
 
@@ -17,10 +18,12 @@ using base::Result;
 class JoinCommand final : public Command {
  public:
   void declare(CLI::App& app) override {
-    app.add_option("-D,--pgdata", options_.data_directory, "data directory of the standby (or PGDATA)")
-        ->type_name("DIR")
-        ->envname("PGDATA")
-        ->required();
+    app.add_option(
+           "-D,--pgdata", place_.data_directory,
+           "data directory of the standby (or PGDATA; default: the place of Debian's or PGDG's packages)")
+        ->type_name("DIR");
+    app.add_option("--cluster", place_.cluster, "make it Debian's cluster N/NAME, as pg_createcluster does")
+        ->type_name("N/NAME");
     app.add_option("--token-file", token_file_,
                    "file with the token, - for standard input (default: it is asked for)")
         ->type_name("FILE");
@@ -55,7 +58,10 @@ class JoinCommand final : public Command {
     if (rate_) options_.max_rate_bytes_per_second = TRY(clone::parse_max_rate(*rate_));
     if (timeout_seconds_ < 1) return Error(ErrorCode::kUsage, "--timeout must be at least 1 second");
     options_.start_timeout = base::Seconds(timeout_seconds_);
-    options_.data_directory = env::absolute_path(options_.data_directory);
+    place_.bin_directory = options_.bin_directory;
+    auto place = TRY(take_new_place(place_, server::OnSeveralMajors::kRefuse, context));
+    options_.data_directory = env::absolute_path(place.data_directory);
+    options_.debian = std::move(place.debian);
     const SecretQuestion question{
         .file = token_file_, .prompt = "token: ", .what = "token", .option = "--token-file"};
     options_.token = TRY(pg::decode_token(TRY(take_secret(question, context)).reveal()));
@@ -115,6 +121,7 @@ class JoinCommand final : public Command {
   }
 
   setup::JoinOptions options_;
+  NewClusterArguments place_;
   std::optional<std::string> token_file_;
   std::optional<std::string> rate_;
   std::vector<std::string> mappings_;

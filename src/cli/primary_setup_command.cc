@@ -1,5 +1,4 @@
 // `standfast primary setup`: makes a server a primary that the named standbys may copy and follow.
-#include <cstdlib>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -8,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/secret_input.h"
+#include "cli/which_cluster.h"
 #include "env/terminal.h"
 #include "setup/primary_setup.h"
 
@@ -93,7 +93,8 @@ nlohmann::ordered_json as_json(const PrimarySetupOutcome& outcome) {
 class PrimarySetupCommand final : public Command {
  public:
   void declare(CLI::App& app) override {
-    app.add_option("-D,--pgdata", options_.data_directory, "data directory of the primary (default: $PGDATA)")
+    app.add_option("-D,--pgdata", place_.data_directory,
+                   "data directory of the primary (or PGDATA; default: the one cluster of this host)")
         ->type_name("DIR");
     app.add_option("--standby", options_.standbys,
                    "address of a standby, IPv4 or IPv6; again for each. Without it: those of earlier runs")
@@ -113,16 +114,7 @@ class PrimarySetupCommand final : public Command {
   }
 
   Result<void> prepare(CommandContext& context) override {
-    if (options_.data_directory.empty()) {
-      const char* data_directory = std::getenv("PGDATA");
-      if (data_directory == nullptr || *data_directory == '\0') {
-        return Error(ErrorCode::kUsage, "no data directory is named",
-                     "Give the primary's with -D, or set PGDATA.");
-      }
-      options_.data_directory = data_directory;
-    }
-    options_.data_directory = env::absolute_path(options_.data_directory);
-    TRY(check_new_cluster());
+    TRY(choose_cluster(context));
     if (ask_password_ || !password_file_.empty()) TRY(take_password(context));
     if (restart_) options_.restart = setup::RestartLeave::kGiven;
     if (rotate_) options_.rotation = setup::PasswordRotation::kYes;
@@ -184,23 +176,36 @@ class PrimarySetupCommand final : public Command {
 
   void declare_new_cluster(CLI::App& app) {
     auto* init = app.add_flag("--init", init_, "make a new cluster in DIR if there is none, and start it");
-    app.add_option("-p,--port", port_, "port of the new cluster (default: 5432)")
-        ->type_name("PORT")
+    app.add_option("--cluster", place_.cluster,
+                   "the new cluster is Debian's N/NAME, made with pg_createcluster (default there: N/main)")
+        ->type_name("N/NAME")
         ->needs(init);
+    app.add_option(
+           "-p,--port", port_,
+           "port of the new cluster (default: 5432); without --init, the cluster of this host with that "
+           "port")
+        ->type_name("PORT");
     app.add_option("--socket-directory", socket_directory_, "folder for the new cluster's sockets")
         ->type_name("DIR")
         ->needs(init);
   }
 
-  Result<void> check_new_cluster() {
-    if (!init_) return base::ok();
-    setup::NewClusterOptions cluster;
-    if (port_ < 1 || port_ > 65535) {
-      return Error(ErrorCode::kUsage, "the port is not one", "Give a number from 1 to 65535 with --port.");
+  Result<void> choose_cluster(CommandContext& context) {
+    std::optional<std::uint16_t> port;
+    if (!port_.empty()) port = TRY(port_of(port_));
+    if (!init_) {
+      options_.data_directory = TRY(take_data_directory(place_.data_directory, port, context));
+      options_.data_directory = env::absolute_path(options_.data_directory);
+      return base::ok();
     }
-    cluster.port = static_cast<std::uint16_t>(port_);
+    place_.bin_directory = options_.bin_directory;
+    auto place = TRY(take_new_place(place_, server::OnSeveralMajors::kNewest, context));
+    options_.data_directory = env::absolute_path(place.data_directory);
+    setup::NewClusterOptions cluster;
+    if (port) cluster.port = *port;
     if (!socket_directory_.empty()) cluster.socket_directory = env::absolute_path(socket_directory_);
-    options_.init = cluster;
+    cluster.debian = std::move(place.debian);
+    options_.init = std::move(cluster);
     return base::ok();
   }
 
@@ -266,9 +271,10 @@ class PrimarySetupCommand final : public Command {
   }
 
   setup::PrimarySetupOptions options_;
+  NewClusterArguments place_;
   std::string password_file_;
   std::string socket_directory_;
-  int port_ = 5432;
+  std::string port_;
   bool init_ = false;
   bool restart_ = false;
   bool rotate_ = false;

@@ -5,8 +5,10 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "cli/which_cluster.h"
 #include "env/terminal.h"
 #include "pg/server/cluster.h"
+#include "pg/server/cluster_search.h"
 
 namespace standfast::cli {
 namespace {
@@ -63,10 +65,25 @@ Result<void> ServerArguments::prepare(CommandContext& context) {
   if (ask_password_ && never_ask_) {
     return Error(ErrorCode::kUsage, "-w and -W contradict each other", "Leave one of them out.");
   }
-  const bool is_named = !data_directory_.empty() || !conninfos_.empty() || !host_.empty() || !port_.empty();
-  if (!is_named && is_set("PGDATA")) data_directory_ = std::getenv("PGDATA");
+  const bool names_a_server = !conninfos_.empty() || !host_.empty() || !port_.empty();
+  if (!data_directory_.empty() || !names_a_server) {
+    data_directory_ = TRY(named_data_directory(data_directory_, context));
+  }
+  if (data_directory_.empty() && !names_a_server) take_the_only_cluster(context);
   if (ask_password_) password_ = TRY(env::ask_secret("Password: ", context.stop));
   return base::ok();
+}
+
+/// Where the environment names no server either, the only one that runs here is meant; of several libpq's
+/// defaults choose one, as for psql.
+void ServerArguments::take_the_only_cluster(CommandContext& context) {
+  for (const char* variable : {"PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE"}) {
+    if (is_set(variable)) return;
+  }
+  const auto found = server::find_clusters(context.files);
+  if (found.size() != 1 || found.front().state != server::RunState::kRunning) return;
+  context.reporter.info("found " + found.front().describe());
+  data_directory_ = found.front().data_directory;
 }
 
 std::optional<OwnerRule> ServerArguments::owner_rule() const {

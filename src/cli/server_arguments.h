@@ -22,7 +22,8 @@ namespace standfast::cli {
 class ServerArguments {
  public:
   void declare(CLI::App& app);
-  /// Asks for the password of -W, and takes PGDATA for -D where nothing else says which server.
+  /// Asks for the password of -W, and takes PGDATA for -D where nothing else says which server, or else the
+  /// only server that runs on this host.
   base::Result<void> prepare(CommandContext& context);
   /// Also where -D is missing: root then becomes "postgres" before it connects anywhere.
   std::optional<OwnerRule> owner_rule() const;
@@ -31,6 +32,7 @@ class ServerArguments {
   base::Result<std::vector<client::ConnectOptions>> servers(CommandContext& context) const;
 
  private:
+  void take_the_only_cluster(CommandContext& context);
   base::Result<client::ConnectOptions> from_data_directory(CommandContext& context) const;
   base::Result<client::ConnectOptions> from_conninfo(const std::string& text) const;
   client::ConnectOptions from_host() const;

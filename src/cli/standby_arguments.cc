@@ -1,9 +1,8 @@
 #include "cli/standby_arguments.h"
 
-#include <cstdlib>
-
 #include <CLI/CLI.hpp>
 
+#include "cli/which_cluster.h"
 #include "env/terminal.h"
 
 namespace standfast::cli {
@@ -18,8 +17,11 @@ constexpr int kLongestTimeoutSeconds = 7 * 86'400;
 }  // namespace
 
 void StandbyArguments::declare(CLI::App& app, Login login) {
-  app.add_option("-D,--pgdata", options_.data_directory, "data directory of the standby (or PGDATA)")
+  app.add_option("-D,--pgdata", data_directory_,
+                 "data directory of the standby (or PGDATA; default: the one cluster of this host)")
       ->type_name("DIR");
+  app.add_option("-p,--port", port_, "instead of -D: the cluster of this host with that port")
+      ->type_name("PORT");
   app.add_option("-t,--timeout", timeout_seconds_, "how long to wait")
       ->type_name("SECONDS")
       ->capture_default_str();
@@ -32,22 +34,16 @@ void StandbyArguments::declare(CLI::App& app, Login login) {
   app.add_flag("--dry-run", dry_run_, "say what would be done, and do nothing");
 }
 
-Result<void> StandbyArguments::prepare() {
-  if (options_.data_directory.empty()) {
-    const char* directory = std::getenv("PGDATA");
-    if (directory == nullptr || *directory == '\0') {
-      return Error(ErrorCode::kUsage, "no data directory is named",
-                   "Give the standby's with -D, or set PGDATA.");
-    }
-    options_.data_directory = directory;
-  }
-  options_.data_directory = env::absolute_path(options_.data_directory);
+Result<void> StandbyArguments::prepare(CommandContext& context) {
   if (timeout_seconds_ < 1 || timeout_seconds_ > kLongestTimeoutSeconds) {
     return Error(ErrorCode::kUsage, "--timeout takes a number of seconds from 1 to 604800",
                  "Try --timeout 60.");
   }
   options_.timeout = base::Seconds(timeout_seconds_);
   if (dry_run_) options_.mode = setup::RunMode::kDryRun;
+  std::optional<std::uint16_t> port;
+  if (!port_.empty()) port = TRY(port_of(port_));
+  options_.data_directory = TRY(take_data_directory(data_directory_, port, context));
   return base::ok();
 }
 

@@ -44,7 +44,7 @@ class StandbyPromoteCommand final : public Command {
     arguments_.declare(app, StandbyArguments::Login::kRole);
     app.add_flag("-y,--yes", yes_, "promote even if the primary still runs: there will be two");
   }
-  Result<void> prepare(CommandContext& /*context*/) override { return arguments_.prepare(); }
+  Result<void> prepare(CommandContext& context) override { return arguments_.prepare(context); }
   std::optional<OwnerRule> owner_rule() const override { return arguments_.owner_rule(); }
 
   Result<int> run(CommandContext& context) override {

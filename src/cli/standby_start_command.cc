@@ -12,7 +12,7 @@ using base::Result;
 class StandbyStartCommand final : public Command {
  public:
   void declare(CLI::App& app) override { arguments_.declare(app, StandbyArguments::Login::kRole); }
-  Result<void> prepare(CommandContext& /*context*/) override { return arguments_.prepare(); }
+  Result<void> prepare(CommandContext& context) override { return arguments_.prepare(context); }
   std::optional<OwnerRule> owner_rule() const override { return arguments_.owner_rule(); }
 
   Result<int> run(CommandContext& context) override {

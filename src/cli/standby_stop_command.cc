@@ -23,7 +23,7 @@ class StandbyStopCommand final : public Command {
         ->capture_default_str();
   }
 
-  Result<void> prepare(CommandContext& /*context*/) override {
+  Result<void> prepare(CommandContext& context) override {
     bool is_known = false;
     for (const auto& [name, mode] : kModes) {
       if (mode_name_ != name && mode_name_ != name.substr(0, 1)) continue;
@@ -34,7 +34,7 @@ class StandbyStopCommand final : public Command {
       return Error(ErrorCode::kUsage, "--mode must be \"smart\", \"fast\" or \"immediate\"",
                    "Leave it out for a fast stop.");
     }
-    return arguments_.prepare();
+    return arguments_.prepare(context);
   }
 
   std::optional<OwnerRule> owner_rule() const override { return arguments_.owner_rule(); }
