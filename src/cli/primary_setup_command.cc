@@ -9,6 +9,7 @@
 #include "cli/secret_input.h"
 #include "cli/which_cluster.h"
 #include "env/terminal.h"
+#include "pg/client/certificate_chain.h"
 #include "setup/primary_setup.h"
 
 namespace standfast::cli {
@@ -109,6 +110,9 @@ class PrimarySetupCommand final : public Command {
     app.add_option("--advertise", options_.advertised_host,
                    "host name or address the standby connects to (default: this host's address towards it)")
         ->type_name("HOST");
+    app.add_option("--ca-file", ca_file_,
+                   "certificate (PEM) of the CA that issued the server's, where the server does not send it")
+        ->type_name("FILE");
     app.add_flag("--no-token", no_token_, "print how to make the standby by hand instead of a token");
     app.add_flag("--dry-run", dry_run_, "print what would be done, and do nothing");
   }
@@ -116,6 +120,7 @@ class PrimarySetupCommand final : public Command {
   Result<void> prepare(CommandContext& context) override {
     TRY(choose_cluster(context));
     if (ask_password_ || !password_file_.empty()) TRY(take_password(context));
+    if (!ca_file_.empty()) options_.ca_pem = TRY(read_ca_file(context));
     if (restart_) options_.restart = setup::RestartLeave::kGiven;
     if (rotate_) options_.rotation = setup::PasswordRotation::kYes;
     if (no_token_) options_.token = setup::TokenWish::kManual;
@@ -209,6 +214,15 @@ class PrimarySetupCommand final : public Command {
     return base::ok();
   }
 
+  /// As whoever started this; links are followed, for he named the file himself.
+  Result<std::string> read_ca_file(CommandContext& context) const {
+    const std::string path = TRY(context.files.real_path(ca_file_));
+    std::string pem = TRY(env::read_whole_file(context.files, path, client::kMaxCertificateFileBytes));
+    const auto leaf = client::read_leaf(pem);
+    if (leaf) return pem;
+    return Error(ErrorCode::kUsage, fmt::format("\"{}\" holds no certificate", ca_file_), leaf.error().hint);
+  }
+
   Result<void> take_password(CommandContext& context) {
     if (!password_file_.empty()) {
       options_.replication_password = TRY(read_secret_file(password_file_, context));
@@ -273,6 +287,7 @@ class PrimarySetupCommand final : public Command {
   setup::PrimarySetupOptions options_;
   NewClusterArguments place_;
   std::string password_file_;
+  std::string ca_file_;
   std::string socket_directory_;
   std::string port_;
   bool init_ = false;

@@ -1,7 +1,9 @@
-// Keeps a second run out of a folder while a cluster is made in it.
+// A lock on a folder (flock), held as long as the value lives and the process does: nothing is left behind
+// by a run that was killed.
 //
-// Threading: one thread. Ownership: owns its descriptor. Gone with the process, so that nothing is left
-// behind. Fails with kInUse, and as opening a folder does.
+// Threading: one thread. Ownership: owns a file descriptor, which children do not inherit. Fails with kInUse
+// when another process holds it, kIo and kPermission when the folder cannot be opened. A file system that has
+// no such locks keeps nobody out.
 #pragma once
 
 #include <string>
@@ -13,7 +15,8 @@ namespace standfast::setup {
 
 class FolderLock {
  public:
-  static base::Result<FolderLock> take(const std::string& folder);
+  /// `held` is the message of the error when another has it.
+  static base::Result<FolderLock> take(const std::string& folder, const std::string& held);
   ~FolderLock();
   FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   FolderLock(const FolderLock&) = delete;

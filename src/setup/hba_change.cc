@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "pg/format/hba_file.h"
 
@@ -33,10 +34,12 @@ std::string describe(const HbaError& error) {
   return fmt::format("line {}{}: {}", error.line_number, where, error.message);
 }
 
-HbaChange::HbaChange(env::FileSystem& files, HbaServer& server, std::string path, std::string original)
+HbaChange::HbaChange(env::FileSystem& files, HbaServer& server, std::string path, std::string original,
+                     FileAccess access)
     : files_(&files),
       server_(&server),
       path_(std::move(path)),
+      access_(std::move(access)),
       current_(original),
       original_(std::move(original)) {}
 
@@ -45,14 +48,17 @@ HbaChange::~HbaChange() {
 }
 
 Result<void> HbaChange::make_copy(const env::FileInfo& info) {
-  const std::string base = path_ + ".standfast-" + local_time_text();
+  const std::string base =
+      access_.copy_directory + "/" + env::base_name_of(path_) + ".standfast-" + local_time_text();
   std::string path = base;
   for (int i = 2; TRY(files_->inspect(path)); ++i) {
     if (i > kMaxCopiesPerSecond) return Error(ErrorCode::kIo, "too many copies of \"" + path_ + "\"");
     path = fmt::format("{}-{}", base, i);
   }
-  TRY(env::write_file_durably(*files_, path, current_,
-                              {.mode = info.mode, .owner = info.owner, .group = info.group}));
+  // What cannot be renamed may have a group that this user cannot give to another file.
+  const env::WriteOptions as_original{.mode = info.mode, .owner = info.owner, .group = info.group};
+  const env::WriteOptions own{.mode = info.mode & S_IRWXU};
+  TRY(env::write_file_durably(*files_, path, current_, access_.way == WriteWay::kRename ? as_original : own));
   copy_path_ = path;
   return base::ok();
 }
@@ -60,8 +66,7 @@ Result<void> HbaChange::make_copy(const env::FileInfo& info) {
 Result<void> HbaChange::write(const std::string& text) {
   const auto info = TRY(files_->inspect(path_));
   if (!info) return Error(ErrorCode::kIo, "\"" + path_ + "\" is gone");
-  auto written = env::write_file_durably(*files_, path_, text,
-                                         {.mode = info->mode, .owner = info->owner, .group = info->group});
+  auto written = replace(text, *info);
   if (!written) {
     // It may have failed after the new text was in place: then there is something to take back.
     const auto now = env::read_whole_file(*files_, path_, pg::kMaxHbaFileBytes);
@@ -72,12 +77,32 @@ Result<void> HbaChange::write(const std::string& text) {
   return written;
 }
 
+Result<void> HbaChange::replace(const std::string& text, const env::FileInfo& info) {
+  if (access_.way == WriteWay::kRename) {
+    return env::write_file_durably(*files_, path_, text,
+                                   {.mode = info.mode, .owner = info.owner, .group = info.group});
+  }
+  auto written = write_in_place(text);
+  // What was there fits there again, whatever the new text failed of.
+  if (!written) static_cast<void>(write_in_place(current_));
+  return written;
+}
+
+Result<void> HbaChange::write_in_place(const std::string& text) {
+  const auto file = TRY(files_->open_existing(path_));
+  TRY(file->write_at(0, base::as_bytes(text)));
+  TRY(file->truncate(text.size()));
+  TRY(file->sync());
+  return file->close();
+}
+
 Result<void> HbaChange::put(const std::string& text, DatedCopy copy) {
   if (TRY(env::read_whole_file(*files_, path_, pg::kMaxHbaFileBytes)) != current_) {
     return Error(ErrorCode::kInUse, "\"" + path_ + "\" was changed by somebody else just now",
                  "Run this again when that is done.");
   }
-  if (copy == DatedCopy::kMake && !copy_path_) {
+  const bool needs_copy = copy == DatedCopy::kMake || access_.way == WriteWay::kInPlace;
+  if (needs_copy && !copy_path_) {
     const auto info = TRY(files_->inspect(path_));
     if (!info) return Error(ErrorCode::kIo, "\"" + path_ + "\" is gone");
     TRY(make_copy(*info));
@@ -89,7 +114,21 @@ Result<void> HbaChange::put(const std::string& text, DatedCopy copy) {
                  "the server does not take the new pg_hba.conf: " + describe(errors.front()),
                  "Look at that line and at the ones before it.");
   }
-  return server_->reload(Interruption::kAllowed);
+  auto loaded = server_->reload(Interruption::kAllowed);
+  if (!loaded && loaded.error().code != ErrorCode::kCancelled) {
+    return std::move(loaded).error().with_context("the new pg_hba.conf is well formed, but after loading it");
+  }
+  return loaded;
+}
+
+void HbaChange::keep() {
+  if (original_ && current_ == *original_) forget_copy();
+  original_.reset();
+}
+
+void HbaChange::forget_copy() {
+  if (copy_path_) static_cast<void>(files_->remove_file(*copy_path_));
+  copy_path_.reset();
 }
 
 Result<void> HbaChange::take_back() {
@@ -101,11 +140,7 @@ Result<void> HbaChange::take_back() {
   if (current_ != *original_) TRY(write(*original_));
   TRY(server_->reload(Interruption::kIgnored));
   changed_ = false;
-  if (copy_path_) {
-    // The file is again what the copy is.
-    static_cast<void>(files_->remove_file(*copy_path_));
-    copy_path_.reset();
-  }
+  forget_copy();  // the file is again what it is
   return base::ok();
 }
 

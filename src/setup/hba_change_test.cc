@@ -54,6 +54,7 @@ class HbaChangeTest : public testing::Test {
   }
   ~HbaChangeTest() override { static_cast<void>(env::remove_tree(files_, folder_)); }
 
+  FileAccess access(WriteWay way = WriteWay::kRename) { return {way, folder_}; }
   std::string text() { return *env::read_whole_file(files_, path_, 1000); }
   std::size_t file_count() { return files_.list(folder_)->size(); }
 
@@ -66,7 +67,7 @@ TEST_F(HbaChangeTest, WhatIsKeptStaysWithItsModeAndADatedCopyOfWhatWasBefore) {
   FakeServer server(files_, path_);
   std::string copy;
   {
-    HbaChange change(files_, server, path_, std::string(kOld));
+    HbaChange change(files_, server, path_, std::string(kOld), access());
     ASSERT_TRUE(change.put(std::string(kNew), DatedCopy::kMake));
     ASSERT_TRUE(change.copy_path());
     copy = *change.copy_path();
@@ -83,7 +84,7 @@ TEST_F(HbaChangeTest, WhatIsKeptStaysWithItsModeAndADatedCopyOfWhatWasBefore) {
 TEST_F(HbaChangeTest, WhatIsNotKeptIsTakenBackWholeAndLoadedAgain) {
   FakeServer server(files_, path_);
   {
-    HbaChange change(files_, server, path_, std::string(kOld));
+    HbaChange change(files_, server, path_, std::string(kOld), access());
     ASSERT_TRUE(change.put(std::string(kNew), DatedCopy::kMake));
     EXPECT_EQ(server.loaded, kNew);
   }
@@ -95,7 +96,7 @@ TEST_F(HbaChangeTest, WhatIsNotKeptIsTakenBackWholeAndLoadedAgain) {
 TEST_F(HbaChangeTest, AFileThatTheServerCannotReadIsNeverLoaded) {
   FakeServer server(files_, path_);
   server.broken = true;
-  HbaChange change(files_, server, path_, std::string(kOld));
+  HbaChange change(files_, server, path_, std::string(kOld), access());
   const auto put = change.put(std::string(kNew), DatedCopy::kMake);
   ASSERT_FALSE(put);
   EXPECT_EQ(put.error().code, ErrorCode::kPrecondition);
@@ -109,7 +110,7 @@ TEST_F(HbaChangeTest, AFileThatTheServerCannotReadIsNeverLoaded) {
 TEST_F(HbaChangeTest, ALoginThatFailsTakesTheFileBack) {
   FakeServer server(files_, path_);
   server.failing_reload = 1;
-  HbaChange change(files_, server, path_, std::string(kOld));
+  HbaChange change(files_, server, path_, std::string(kOld), access());
   const auto put = change.put(std::string(kNew), DatedCopy::kMake);
   ASSERT_FALSE(put);
   const Error error = change.take_back_after(put.error());
@@ -120,7 +121,7 @@ TEST_F(HbaChangeTest, ALoginThatFailsTakesTheFileBack) {
 
 TEST_F(HbaChangeTest, AnInterruptedChangeIsTakenBackAllTheSame) {
   FakeServer server(files_, path_);
-  HbaChange change(files_, server, path_, std::string(kOld));
+  HbaChange change(files_, server, path_, std::string(kOld), access());
   server.stopped = true;
   const auto put = change.put(std::string(kNew), DatedCopy::kMake);
   ASSERT_FALSE(put);
@@ -132,7 +133,7 @@ TEST_F(HbaChangeTest, AnInterruptedChangeIsTakenBackAllTheSame) {
 
 TEST_F(HbaChangeTest, ATakingBackThatFailsSaysWhereTheOldTextIs) {
   FakeServer server(files_, path_);
-  HbaChange change(files_, server, path_, std::string(kOld));
+  HbaChange change(files_, server, path_, std::string(kOld), access());
   ASSERT_TRUE(change.put(std::string(kNew), DatedCopy::kMake));
   ASSERT_TRUE(env::write_file_durably(files_, path_, "somebody else's\n", {.mode = 0640}));
   const Error error = change.take_back_after(Error(ErrorCode::kAuthentication, "no login"));
@@ -143,7 +144,7 @@ TEST_F(HbaChangeTest, ATakingBackThatFailsSaysWhereTheOldTextIs) {
 
 TEST_F(HbaChangeTest, AFileThatChangedSinceItWasReadIsLeftAlone) {
   FakeServer server(files_, path_);
-  HbaChange change(files_, server, path_, "what was read\n");
+  HbaChange change(files_, server, path_, "what was read\n", access());
   const auto put = change.put(std::string(kNew), DatedCopy::kMake);
   ASSERT_FALSE(put);
   EXPECT_EQ(put.error().code, ErrorCode::kInUse);
@@ -153,11 +154,46 @@ TEST_F(HbaChangeTest, AFileThatChangedSinceItWasReadIsLeftAlone) {
 
 TEST_F(HbaChangeTest, TheSecondPutMakesNoSecondCopy) {
   FakeServer server(files_, path_);
-  HbaChange change(files_, server, path_, std::string(kOld));
+  HbaChange change(files_, server, path_, std::string(kOld), access());
   ASSERT_TRUE(change.put(std::string(kNew), DatedCopy::kMake));
   ASSERT_TRUE(change.put(std::string(kNew) + "# less\n", DatedCopy::kMake));
   change.keep();
   EXPECT_EQ(file_count(), 2U);
+}
+
+TEST_F(HbaChangeTest, WhatCanOnlyBeWrittenInPlaceKeepsItsInodeAndIsPutBackTheSameWay) {
+  const auto inode = (*files_.inspect(path_))->inode;
+  FakeServer server(files_, path_);
+  HbaChange change(files_, server, path_, std::string(kOld), access(WriteWay::kInPlace));
+  ASSERT_TRUE(change.put(std::string(kNew), DatedCopy::kNone));
+  EXPECT_EQ(text(), kNew);
+  EXPECT_EQ((*files_.inspect(path_))->inode, inode);
+  // Never without a copy on the disk.
+  ASSERT_TRUE(change.copy_path());
+  EXPECT_EQ(*env::read_whole_file(files_, *change.copy_path(), 1000), kOld);
+  ASSERT_TRUE(change.take_back());
+  EXPECT_EQ(text(), kOld);
+  EXPECT_EQ((*files_.inspect(path_))->inode, inode);
+  EXPECT_EQ(file_count(), 1U);
+}
+
+TEST_F(HbaChangeTest, ACopyOfWhatIsTheSameInTheEndGoes) {
+  FakeServer server(files_, path_);
+  HbaChange change(files_, server, path_, std::string(kOld), access(WriteWay::kInPlace));
+  ASSERT_TRUE(change.put(std::string(kNew), DatedCopy::kNone));
+  ASSERT_TRUE(change.put(std::string(kOld), DatedCopy::kNone));
+  change.keep();
+  EXPECT_EQ(text(), kOld);
+  EXPECT_EQ(file_count(), 1U);
+}
+
+TEST_F(HbaChangeTest, ALoadThatFailsIsToldApartFromALineThatIsRejected) {
+  FakeServer server(files_, path_);
+  server.failing_reload = 1;
+  HbaChange change(files_, server, path_, std::string(kOld), access());
+  const auto put = change.put(std::string(kNew), DatedCopy::kMake);
+  ASSERT_FALSE(put);
+  EXPECT_TRUE(put.error().message.starts_with("the new pg_hba.conf is well formed, but after loading it"));
 }
 
 }  // namespace

@@ -241,7 +241,7 @@ class Join {
 
   clone::CloneOptions clone_options() {
     clone::CloneOptions clone;
-    clone.connect = login_.replication(options_.token, primary_.version.libpq_has_channel_binding());
+    clone.connect = login_.replication(options_.token, primary_.version);
     clone.target = target_;
     clone.slot = options_.token.slot;
     clone.checkpoint = options_.checkpoint;

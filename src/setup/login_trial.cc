@@ -15,7 +15,7 @@ using base::Result;
 
 client::ConnectOptions options_of(const LoginTrial& trial) {
   client::ConnectOptions options;
-  options.set("host", trial.address).set("hostaddr", trial.address).set("port", std::to_string(trial.port));
+  options.set("host", trial.host).set("hostaddr", trial.address).set("port", std::to_string(trial.port));
   options.set("user", trial.role).set("application_name", "standfast primary setup");
   options.set("options", "").set("gssencmode", "disable");
   if (trial.database) {
@@ -24,7 +24,7 @@ client::ConnectOptions options_of(const LoginTrial& trial) {
     options.set("replication", "true");
   }
   if (trial.pinned_certificate_path) {
-    options.set("sslmode", "verify-ca").set("sslrootcert", *trial.pinned_certificate_path);
+    options.set("sslmode", trial.sslmode).set("sslrootcert", *trial.pinned_certificate_path);
     options.set("channel_binding", "require");
   } else {
     options.set("sslmode", "disable");
@@ -52,9 +52,9 @@ Result<void> try_login(const LoginTrial& trial, const env::Wait& wait) {
   Error error = std::move(result).error();
   if (error.code == ErrorCode::kCertificate) {
     error.hint =
-        "A standby could not verify the certificate either. If a CA issued it, put the CA's own certificate "
-        "at "
-        "the end of ssl_cert_file, so that the server sends the whole chain; check its dates too.";
+        "A standby could not verify the certificate either. If a CA issued it, name the CA's certificate "
+        "with "
+        "--ca-file; check its dates and names too.";
   }
   return std::move(error).with_context(fmt::format("the login of {} by {} port {}, as a standby will do it",
                                                    trial.role, trial.address, trial.port));

@@ -20,8 +20,9 @@ inline constexpr std::string_view kPrimaryPassfile = "primary.pgpass";
 inline constexpr std::string_view kNextPrimaryPassfile = "primary.pgpass.next";
 /// The certificate this server shows, as the logins that setup tries verify it.
 inline constexpr std::string_view kPrimaryCertificate = "primary.crt";
+inline constexpr std::string_view kTokenSuffix = ".token";
 inline std::string token_file_name(std::string_view slot) {
-  return std::string(slot) + ".token";
+  return std::string(slot) + std::string(kTokenSuffix);
 }
 inline std::string standby_passfile_name(std::string_view slot) {
   return std::string(slot) + ".pgpass";

@@ -55,7 +55,7 @@ PrimaryMember PrimaryRun::describe(const PlannedMember& member) const {
   PrimaryMember described;
   described.slot = member.slot;
   described.address_cidr = member.address_cidr;
-  described.host = wish_.advertised_host ? *wish_.advertised_host : member.source_address.value_or("");
+  described.host = host_for(member, wish_);
   return described;
 }
 
@@ -65,19 +65,29 @@ Result<void> PrimaryRun::write_tokens() {
     // No standby's route leads here; the name it uses is all there is to ask.
     TRY(fetch_certificate(wish_.advertised_host.value_or("localhost")));
   }
-  TokenBasis basis{state.system_id,           state.port,
-                   plan_.replication.name,    *look_->passwords.replication,
-                   *look_->passwords.monitor, std::nullopt};
+  TokenBasis basis{state.system_id,
+                   state.port,
+                   plan_.replication.name,
+                   *look_->passwords.replication,
+                   *look_->passwords.monitor,
+                   std::nullopt,
+                   ca_der_};
   if (certificate_) basis.certificate_sha256 = certificate_->sha256_hex;
   const auto count = [&](const std::string& slot, client::SecretStore::Written written) {
     if (written == client::SecretStore::Written::kUnchanged) return;
     const bool is_new = written == client::SecretStore::Written::kNew;
     const std::string reason = is_new ? "it holds what the standby must know of this server"
                                       : "a password, the address or the certificate is another now";
-    done_.push_back(
-        {ChangeKind::kToken, "2.1",
-         fmt::format("token for {}: {}", slot, is_new ? "written to the secret store" : "renewed"), reason});
-    if (!is_new) report().info(fmt::format("{} ({})", done_.back().what, reason));
+    const std::string what =
+        fmt::format("token for {}: {}", slot, is_new ? "written to the secret store" : "renewed");
+    const auto planned = std::find_if(plan_.changes.begin(), plan_.changes.end(),
+                                      [&](const PlannedChange& change) { return change.what == what; });
+    if (planned != plan_.changes.end()) {
+      done_.push_back(*planned);  // and was told already
+      return;
+    }
+    done_.push_back({ChangeKind::kToken, "2.1", what, reason});
+    report().info(fmt::format("{} ({})", what, reason));
   };
   for (const PlannedMember& member : plan_.members) {
     if (!member.is_named) {

@@ -5,12 +5,13 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/check.h"
 #include "env/network.h"
 #include "env/process.h"
 #include "pg/format/hba_file.h"
+#include "pg/format/token.h"
 #include "setup/admin_session.h"
 #include "setup/join_settings.h"
 #include "setup/marker_table.h"
@@ -37,24 +38,6 @@ std::string address_of(const std::string& cidr) {
 /// Entries of listen_addresses that only the name service can tell.
 bool is_name(const std::string& entry) {
   return entry != "*" && entry != "localhost" && !pg::parse_standby_address(entry).has_value();
-}
-
-/// What would keep this process from putting another file of the same owner and group in place of this one.
-Result<std::optional<std::string>> obstacle_to_replacing(env::FileSystem& files, const std::string& path) {
-  const auto info = TRY(files.inspect(path));
-  if (!info) return Error(ErrorCode::kIo, "\"" + path + "\" is gone");
-  const std::string folder = env::parent_of(path);
-  if (info->owner != env::effective_user())
-    return std::optional<std::string>("\"" + path + "\" is another user's");
-  if (access(folder.c_str(), W_OK) != 0)
-    return std::optional<std::string>("\"" + folder + "\" is not writable");
-  if (info->group == getegid()) return std::optional<std::string>();
-  std::vector<gid_t> groups(static_cast<std::size_t>(std::max(getgroups(0, nullptr), 0)));
-  const int count = getgroups(static_cast<int>(groups.size()), groups.data());
-  groups.resize(static_cast<std::size_t>(std::max(count, 0)));
-  if (std::find(groups.begin(), groups.end(), info->group) != groups.end())
-    return std::optional<std::string>();
-  return std::optional<std::string>("\"" + path + "\" has a group that this user is not in");
 }
 
 /// Which lines of the file are in our own block, counted from 1; the block is rewritten, so what is wrong in
@@ -94,27 +77,34 @@ Result<void> PrimaryLooker::check_data_directory() {
 }
 
 Result<void> PrimaryLooker::read_settings(PrimaryState& state) {
-  const client::Rows rows = TRY(
-      admin_.query("SELECT s.name, s.setting, s.source, s.context = 'postmaster' AS only_at_start, "
-                   "CASE WHEN s.pending_restart THEN coalesce((SELECT f.setting FROM pg_file_settings f "
-                   "WHERE lower(f.name) = s.name ORDER BY f.seqno DESC LIMIT 1), s.boot_val) "
-                   "ELSE s.setting END AS configured "
-                   "FROM pg_settings s WHERE s.name IN ('listen_addresses', 'wal_level', 'max_wal_senders', "
-                   "'max_replication_slots', 'hot_standby', 'max_slot_wal_keep_size')",
-                   wait_));
+  TRY(read_configuration_errors(state));
+  // What the command line sets, it sets again at the next start, whatever the files say.
+  const client::Rows rows = TRY(admin_.query(
+      "SELECT s.name, s.setting, s.source, s.context = 'postmaster', "
+      "CASE WHEN s.source = 'command line' THEN s.setting "
+      "WHEN s.pending_restart THEN coalesce(f.setting, s.boot_val) "
+      "WHEN s.context = 'sighup' THEN coalesce(f.setting, s.setting) ELSE s.setting END, "
+      "f.sourcefile, f.sourceline "
+      "FROM pg_settings s LEFT JOIN LATERAL (SELECT setting, sourcefile, sourceline FROM pg_file_settings "
+      "WHERE lower(name) = s.name ORDER BY seqno DESC LIMIT 1) f ON true "
+      "WHERE s.name IN ('listen_addresses', 'wal_level', 'max_wal_senders', 'max_replication_slots', "
+      "'hot_standby', 'max_slot_wal_keep_size')",
+      wait_));
   for (int row = 0; row < rows.count(); ++row) {
     SettingState setting;
     setting.value = rows.text(row, 1);
     setting.source = rows.text(row, 2);
     setting.only_at_start = rows.text(row, 3) == "t";
     setting.configured = rows.text(row, 4);
+    if (!rows.is_null(row, 5)) {
+      setting.line = ConfigurationLine{std::string(rows.text(row, 5)), number_of<int>(rows.text(row, 6))};
+    }
     state.settings.emplace(rows.text(row, 0), std::move(setting));
   }
   state.port = number_of<std::uint16_t>(TRY(value("SHOW port")));
   state.tls = TRY(value("SHOW ssl")) == "on";
-  if (state.server.version.has_allow_alter_system()) {
-    state.alter_system_allowed = TRY(value("SHOW allow_alter_system")) == "on";
-  }
+  state.configuration_file = TRY(value("SHOW config_file"));
+  state.alter_system_obstacle = TRY(obstacle_to_alter_system(state.server.version));
   for (const std::string* list :
        {&state.settings["listen_addresses"].value, &state.settings["listen_addresses"].configured}) {
     for (const std::string& entry : split_listen_addresses(*list)) {
@@ -126,11 +116,54 @@ Result<void> PrimaryLooker::read_settings(PrimaryState& state) {
   return base::ok();
 }
 
+Result<void> PrimaryLooker::read_configuration_errors(PrimaryState& state) {
+  // Reading the view also finds out, in this session, which settings wait for a restart; the view itself
+  // calls such a line an error, which it is not (utils/misc/guc.c, set_config_option()).
+  TRY(value("SELECT count(*) FROM pg_file_settings"));
+  const client::Rows rows = TRY(admin_.query(
+      "SELECT coalesce(f.sourcefile, ''), coalesce(f.sourceline, 0), "
+      "coalesce(f.name || ': ', '') || f.error FROM pg_file_settings f "
+      "LEFT JOIN pg_settings s ON s.name = lower(f.name) WHERE f.error IS NOT NULL AND NOT coalesce("
+      "s.context = 'postmaster' AND (s.pending_restart OR s.source = 'command line'), false) "
+      "ORDER BY f.seqno",
+      wait_));
+  for (int row = 0; row < rows.count(); ++row) {
+    ConfigurationError error;
+    error.line = {std::string(rows.text(row, 0)), number_of<int>(rows.text(row, 1))};
+    error.message = rows.text(row, 2);
+    state.configuration_errors.push_back(std::move(error));
+  }
+  return base::ok();
+}
+
+/// ALTER SYSTEM puts a new file of its own in the place of postgresql.auto.conf (utils/misc/guc.c). Whoever
+/// made that file a link, a mount, or one that the server's user may not write, wants no such thing.
+Result<std::optional<std::string>> PrimaryLooker::obstacle_to_alter_system(pg::Version version) {
+  using Obstacle = std::optional<std::string>;
+  if (version.has_allow_alter_system() && TRY(value("SHOW allow_alter_system")) != "on") {
+    return Obstacle("this server does not allow ALTER SYSTEM (allow_alter_system)");
+  }
+  const std::string path = cluster_.data_directory() + "/postgresql.auto.conf";
+  const auto info = TRY(files_.inspect(path));
+  if (!info) return Obstacle();
+  const auto obstacle = [&path](std::string_view what) {
+    return Obstacle(fmt::format("\"{}\", which ALTER SYSTEM writes, {}", path, what));
+  };
+  if (info->kind == env::FileKind::kSymlink) return obstacle("is a symbolic link");
+  if (TRY(is_mount_point(files_, path))) return obstacle("is a mount point");
+  if (info->owner != env::effective_user()) return obstacle("belongs to another user");
+  if ((info->mode & S_IWUSR) == 0) return obstacle("is not writable");
+  return Obstacle();
+}
+
 Result<void> PrimaryLooker::read_hba(PrimaryLook& look) {
   look.hba_path = TRY(files_.real_path(TRY(value("SHOW hba_file"))));
   PrimaryState& state = look.state;
   state.hba_text = TRY(env::read_whole_file(files_, look.hba_path, pg::kMaxHbaFileBytes));
-  state.hba_obstacle = TRY(obstacle_to_replacing(files_, look.hba_path));
+  look.hba_access = TRY(access_to_file(files_, look.hba_path, cluster_.data_directory()));
+  state.hba_obstacle = look.hba_access.obstacle;
+  // Then an administrator puts the block there by himself, perhaps as it was shown to him.
+  if (state.hba_obstacle) state.hba_text = pg::with_block_at_margin(state.hba_text);
   const auto [first, last] = block_lines(state.hba_text);
   for (HbaError& error : TRY(hba_file_errors(admin_, wait_))) {
     const bool is_ours = error.file.empty() && error.line_number >= first && error.line_number <= last;
@@ -232,13 +265,70 @@ Result<void> PrimaryLooker::read_host(PrimaryState& state, const PrimaryWish& wi
   state.routes = find_routes(wish, state.hba_block, state.port);
   state.wal_directory = TRY(files_.real_path(cluster_.data_directory() + "/pg_wal"));
   state.wal_disk_free_bytes = TRY(files_.space(state.wal_directory)).available_bytes;
+  return base::ok();
+}
+
+Result<void> PrimaryLooker::read_tokens(PrimaryLook& look) {
+  PrimaryState& state = look.state;
   const std::string folder = env::parent_of(store_.path_of(state.system_id, kPrimaryPassfile));
   if (!TRY(files_.inspect(folder))) return base::ok();
-  constexpr std::string_view kSuffix = ".token";
   for (const std::string& name : TRY(files_.list(folder))) {
-    if (name.ends_with(kSuffix)) state.tokens.insert(name.substr(0, name.size() - kSuffix.size()));
+    if (!name.ends_with(kTokenSuffix)) continue;
+    TokenState found;
+    const auto text = TRY(store_.read(state.system_id, name));
+    if (const auto token = pg::decode_token(text ? text->reveal() : "")) {
+      found.is_readable = true;
+      found.host = token->host;
+      found.port = token->port;
+      found.replication_role = token->replication_user;
+      found.has_the_passwords = look.passwords.replication == token->replication_password &&
+                                look.passwords.monitor == token->monitor_password;
+      found.certificate_sha256 = token->certificate_sha256;
+      found.ca_der = token->ca_der;
+    }
+    state.tokens.emplace(name.substr(0, name.size() - kTokenSuffix.size()), std::move(found));
   }
   return base::ok();
+}
+
+Result<void> PrimaryLooker::read_certificate(PrimaryLook& look, const PrimaryWish& wish) {
+  if (!look.state.tls) return base::ok();
+  CertificateState certificate;
+  certificate.file = TRY(value("SHOW ssl_cert_file"));
+  certificate.file = in_data_directory(certificate.file);
+  auto pem = read_through_links(certificate.file);
+  // The server has it in memory; what it shows is looked at once it is asked.
+  if (!pem) return base::ok();
+  certificate.pem = *std::move(pem);
+  certificate.ca_was_given = !wish.ca_pem.empty();
+  const auto kept = TRY(store_.read(look.state.system_id, kPrimaryCertificate));
+  look.trusted_pem = certificate.ca_was_given ? wish.ca_pem : kept ? kept->reveal() : "";
+  const std::string context = "the server's certificate in \"" + certificate.file + "\"";
+  auto leaf = client::read_leaf(certificate.pem);
+  if (!leaf) return std::move(leaf).error().with_context(context);
+  certificate.leaf = *std::move(leaf);
+  // To a certificate that stands alone the server adds what ssl_ca_file has of its chain
+  // (SSL_CTX_set_mode(3), SSL_MODE_NO_AUTO_CHAIN, which it does not set).
+  if (certificate.leaf.is_alone) certificate.pem += TRY(client_ca_pem());
+  auto verdict = client::verify_chain(certificate.pem, look.trusted_pem);
+  if (!verdict) return std::move(verdict).error().with_context(context + ", or what is trusted beside it");
+  certificate.verdict = *std::move(verdict);
+  look.state.certificate = std::move(certificate);
+  return base::ok();
+}
+
+Result<std::string> PrimaryLooker::client_ca_pem() {
+  const std::string path = TRY(value("SHOW ssl_ca_file"));
+  if (path.empty()) return std::string();
+  return read_through_links(in_data_directory(path)).value_or("");
+}
+
+std::string PrimaryLooker::in_data_directory(const std::string& path) const {
+  return path.starts_with('/') ? path : env::absolute_path(cluster_.data_directory() + "/" + path);
+}
+
+Result<std::string> PrimaryLooker::read_through_links(const std::string& path) {
+  return env::read_whole_file(files_, TRY(files_.real_path(path)), client::kMaxCertificateFileBytes);
 }
 
 Result<PrimaryLook> PrimaryLooker::look(const PrimaryWish& wish, const std::optional<base::Secret>& given) {
@@ -249,7 +339,9 @@ Result<PrimaryLook> PrimaryLooker::look(const PrimaryWish& wish, const std::opti
   const auto system_id = pg::SystemId::parse(TRY(value("SELECT system_identifier FROM pg_control_system()")));
   if (!system_id) return Error(ErrorCode::kProtocol, "the server tells no system identifier");
   state.system_id = *system_id;
-  PrimaryLook look{std::move(state), {}, {}, TRY(PasswordFile::read(store_, *system_id))};
+  TRY(store_.check_writable(state.system_id));
+  PasswordFile password_file = TRY(PasswordFile::read(store_, *system_id));
+  PrimaryLook look{std::move(state), {}, {}, {}, std::move(password_file)};
   TRY(read_settings(look.state));
   TRY(read_hba(look));
   look.state.replication_role = replication_role_name(wish, look.state.hba_block);
@@ -257,6 +349,8 @@ Result<PrimaryLook> PrimaryLooker::look(const PrimaryWish& wish, const std::opti
   TRY(read_database(look.state));
   TRY(read_slots(look.state));
   TRY(read_host(look.state, wish));
+  TRY(read_tokens(look));
+  TRY(read_certificate(look, wish));
   return look;
 }
 

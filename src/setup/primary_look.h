@@ -13,6 +13,7 @@
 #include "pg/client/connection.h"
 #include "pg/client/secret_store.h"
 #include "pg/server/cluster.h"
+#include "setup/file_access.h"
 #include "setup/primary_plan.h"
 #include "setup/primary_state.h"
 #include "setup/role_passwords.h"
@@ -22,8 +23,10 @@ namespace standfast::setup {
 struct PrimaryLook {
   PrimaryState state;
   std::string hba_path;  ///< the file itself, links resolved
+  FileAccess hba_access;
   RolePasswords passwords;
   PasswordFile password_file;
+  std::string trusted_pem = {};  ///< certificates that a standby may be given beside what the server sends
 };
 
 class PrimaryLooker {
@@ -39,6 +42,8 @@ class PrimaryLooker {
   base::Result<ServerBasics> basics();
   base::Result<void> check_data_directory();
   base::Result<void> read_settings(PrimaryState& state);
+  base::Result<void> read_configuration_errors(PrimaryState& state);
+  base::Result<std::optional<std::string>> obstacle_to_alter_system(pg::Version version);
   base::Result<void> read_hba(PrimaryLook& look);
   base::Result<void> read_roles(PrimaryLook& look, const std::optional<base::Secret>& given);
   base::Result<std::optional<RoleState>> read_role(const std::string& name, base::Secret& verifier);
@@ -46,6 +51,11 @@ class PrimaryLooker {
   base::Result<bool> has_marker_table();
   base::Result<void> read_slots(PrimaryState& state);
   base::Result<void> read_host(PrimaryState& state, const PrimaryWish& wish);
+  base::Result<void> read_tokens(PrimaryLook& look);
+  base::Result<void> read_certificate(PrimaryLook& look, const PrimaryWish& wish);
+  base::Result<std::string> client_ca_pem();
+  std::string in_data_directory(const std::string& path) const;
+  base::Result<std::string> read_through_links(const std::string& path);
   base::Result<std::string> value(const std::string& sql) { return admin_.query_value(sql, wait_); }
 
   env::FileSystem& files_;

@@ -147,7 +147,7 @@ Result<void> plan_hba(const PrimaryState& state, PrimaryPlan& plan) {
 
 // ---------------------------------------------------------------- the rest in words
 
-void describe_rest(const PrimaryState& state, PrimaryPlan& plan) {
+void describe_rest(PrimaryPlan& plan) {
   if (!plan.restart_for.empty()) {
     plan.changes.push_back({ChangeKind::kRestart, "1.4", "restart of the server",
                             fmt::format("{} take{} effect at a start only", fmt::join(plan.restart_for, ", "),
@@ -167,11 +167,6 @@ void describe_rest(const PrimaryState& state, PrimaryPlan& plan) {
                                 fmt::format("slot {}: dropped and created anew", member.slot),
                                 "it has lost WAL that its standby needs, which must be copied again"});
         break;
-    }
-    if (member.is_named && !state.tokens.contains(member.slot)) {
-      plan.changes.push_back({ChangeKind::kToken, "2.1",
-                              fmt::format("token for {}: written to the secret store", member.slot),
-                              "it holds what the standby must know of this server"});
     }
   }
 }
@@ -194,6 +189,33 @@ Result<void> refuse_broken_hba(const PrimaryState& state) {
   return Error(ErrorCode::kPrecondition,
                "pg_hba.conf is broken already, before any change: " + describe(state.hba_errors.front()),
                "Correct that line first: the server would not start with it. Nothing was changed.");
+}
+
+/// Of a server that nothing is changed on it is only told.
+Result<void> refuse_broken_configuration(const PrimaryState& state, PrimaryPlan& plan) {
+  if (state.configuration_errors.empty()) return base::ok();
+  const ConfigurationError& first = state.configuration_errors.front();
+  std::string what = fmt::format("the server's configuration is broken already: line {} of \"{}\": {}",
+                                 first.line.line_number, first.line.file, first.message);
+  std::string hint = "Correct that line: the server would not start again with it.";
+  if (plan.changes.empty()) {
+    plan.notes.push_back({std::move(what), std::move(hint)});
+    return base::ok();
+  }
+  return Error(ErrorCode::kPrecondition, std::move(what), hint + " Nothing was changed.");
+}
+
+Error hba_cannot_change(const PrimaryState& state, const PrimaryPlan& plan) {
+  const std::string block = plan.block.render();
+  const std::size_t begin = plan.hba_text.find(block.substr(0, block.find('\n')));
+  const auto lines_before =
+      std::count(plan.hba_text.begin(), plan.hba_text.begin() + static_cast<std::ptrdiff_t>(begin), '\n');
+  return Error(
+      ErrorCode::kPermission, "pg_hba.conf cannot be changed: " + *state.hba_obstacle,
+      fmt::format("Nothing was changed. Give the file and its folder to the server's user and a group "
+                  "of his (chown) and make them writable; or put this into it yourself{}, before "
+                  "what is line {} now, reload the server, and run this again:\n{}",
+                  state.hba_block ? ", in place of the block that is there" : "", lines_before + 1, block));
 }
 
 }  // namespace
@@ -243,6 +265,7 @@ Result<PrimaryWish> wish_of(const PrimarySetupOptions& options) {
   wish.listen_addresses = options.listen_addresses;
   wish.password_given = options.replication_password.has_value();
   wish.rotation = options.rotation;
+  wish.ca_pem = options.ca_pem.value_or("");
   return wish;
 }
 
@@ -286,6 +309,7 @@ Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryWish& w
   TRY(refuse_broken_hba(state));
   PrimaryPlan plan;
   plan.members = TRY(plan_members(state, wish));
+  TRY(plan_certificate(state, wish, plan));
   TRY(plan_settings(state, wish, plan));
   TRY(plan_roles(state, wish, plan));
   TRY(plan_database(state, plan));
@@ -295,13 +319,10 @@ Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryWish& w
                     std::any_of(plan.members.begin(), plan.members.end(), [&](const auto& member) {
                       return member.is_named && !state.tokens.contains(member.slot);
                     });
-  if ((plan.hba_changes || plan.try_logins) && state.hba_obstacle) {
-    return Error(
-        ErrorCode::kPermission, "pg_hba.conf cannot be changed: " + *state.hba_obstacle,
-        "Give the file and its folder to the server's user and a group of his (chown), then run this "
-        "again.");
-  }
-  describe_rest(state, plan);
+  if (plan.hba_changes && state.hba_obstacle) return hba_cannot_change(state, plan);
+  describe_rest(plan);
+  plan_tokens(state, wish, plan);
+  TRY(refuse_broken_configuration(state, plan));
   note_risks(state, wish, plan);
   return plan;
 }

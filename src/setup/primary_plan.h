@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,7 @@ struct PrimaryWish {
   std::string listen_addresses = "*";
   bool password_given = false;
   PasswordRotation rotation = PasswordRotation::kNo;
+  std::string ca_pem = {};
 };
 
 /// kUsage for what no server could make good.
@@ -106,9 +108,15 @@ base::Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryW
 /// The name in the wish, else the one that earlier runs wrote into pg_hba.conf, else the default.
 std::string replication_role_name(const PrimaryWish& wish, const std::optional<pg::HbaBlock>& block);
 
+/// The host a standby connects to: what the user said, else this host's address towards it.
+std::string host_for(const PlannedMember& member, const PrimaryWish& wish);
+
 /// The file with the block and, in it, also the address from where this host tries the logins itself.
 base::Result<std::string> hba_text_for_trying(const PrimaryState& state, const PrimaryPlan& plan,
                                               const std::string& own_address);
+
+/// What an administrator is to write himself where ALTER SYSTEM does not do: each line, and where it goes.
+std::string lines_to_set(const PrimaryState& state, std::span<const SettingChange> changes);
 
 /// The bound for the WAL that slots may hold back, in MB: half of what is free, at least 1 GiB.
 std::uint64_t slot_wal_bound_mb(std::uint64_t free_bytes);

@@ -18,6 +18,11 @@ base::Result<void> plan_settings(const PrimaryState& state, const PrimaryWish& w
 base::Result<void> plan_roles(const PrimaryState& state, const PrimaryWish& wish, PrimaryPlan& plan);
 base::Result<void> plan_database(const PrimaryState& state, PrimaryPlan& plan);
 
+/// The server's certificate as a standby will verify it; plan.members are there already.
+base::Result<void> plan_certificate(const PrimaryState& state, const PrimaryWish& wish, PrimaryPlan& plan);
+/// Tokens to write and to renew; all else of the plan is there already.
+void plan_tokens(const PrimaryState& state, const PrimaryWish& wish, PrimaryPlan& plan);
+
 /// A single address without its prefix, a network with it.
 std::string shown_address(const std::string& cidr);
 

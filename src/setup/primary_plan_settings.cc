@@ -2,6 +2,7 @@
 #include <charconv>
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <fmt/format.h>
@@ -25,6 +26,8 @@ constexpr int kWalSendersPerStandby = 2;
 /// PostgreSQL's own default for senders and slots: who has to raise them, raises them to that at least.
 constexpr int kUsualSenders = 10;
 constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20U;
+/// pg_settings.source of what `postgres -c` set.
+constexpr std::string_view kCommandLine = "command line";
 
 std::optional<int> as_number(std::string_view text) {
   int number = 0;
@@ -52,7 +55,7 @@ class SettingsPlanner {
     TRY(require("hot_standby", "on", "the standby gets this setting with the copy, and answers queries by it",
                 [](const std::string& value) { return value == "on"; }));
     TRY(plan_slot_bound());
-    return check_alter_system();
+    return refuse_what_alter_system_cannot_do();
   }
 
  private:
@@ -65,15 +68,6 @@ class SettingsPlanner {
     const SettingState& setting = found->second;
     const bool change = !fits(setting.configured);
     if (change) {
-      if (setting.source == "command line") {
-        return Error(ErrorCode::kPrecondition,
-                     fmt::format("{} is {} by the command line the server was started with, which nothing in "
-                                 "its configuration files overrides",
-                                 name, shown(name, setting.value)),
-                     fmt::format("Take it out of that command line, or make it {} there, restart the server, "
-                                 "and run this again.",
-                                 wanted));
-      }
       plan_.settings.push_back({name, setting.configured, wanted, reason, setting.only_at_start});
       plan_.changes.push_back({ChangeKind::kSetting, "1.1",
                                fmt::format("{}: {} -> {}", name, shown(name, setting.configured), wanted),
@@ -140,6 +134,13 @@ class SettingsPlanner {
     }
     const auto& setting = state_.settings.find("max_slot_wal_keep_size")->second;
     if (setting.configured != "-1") return base::ok();
+    if (setting.source == kCommandLine) {
+      plan_.notes.push_back(
+          {"max_slot_wal_keep_size stays unlimited, by the server's command line: a standby "
+           "that stays away fills the disk",
+           "Watch it with \"standfast status\"."});
+      return base::ok();
+    }
     const std::uint64_t bound_mb = slot_wal_bound_mb(state_.wal_disk_free_bytes);
     for (const auto& [name, slot] : state_.slots) {
       if (slot.is_lost || slot.retained_bytes <= bound_mb * kMegabyte) continue;
@@ -157,16 +158,27 @@ class SettingsPlanner {
                    [](const std::string&) { return false; });
   }
 
-  Result<void> check_alter_system() const {
-    if (state_.alter_system_allowed || plan_.settings.empty()) return base::ok();
-    std::vector<std::string> lines;
+  Result<void> refuse_what_alter_system_cannot_do() const {
+    std::vector<std::string> names;
+    std::vector<std::string> arguments;
     for (const auto& change : plan_.settings) {
-      lines.push_back(fmt::format("{} = {}", change.name, pg::quote_conf_value(change.to)));
+      const SettingState& setting = state_.settings.find(change.name)->second;
+      if (setting.source != kCommandLine) continue;
+      names.push_back(fmt::format("{} is {}", change.name, shown(change.name, setting.value)));
+      arguments.push_back(fmt::format("-c {}={}", change.name, change.to));
     }
-    return Error(
-        ErrorCode::kPrecondition,
-        "settings have to change, and this server does not allow ALTER SYSTEM (allow_alter_system)",
-        fmt::format("Set where its configuration is kept: {}; then run this again.", fmt::join(lines, "; ")));
+    if (!names.empty()) {
+      return Error(ErrorCode::kPrecondition,
+                   fmt::format("{} by the command line the server was started with, which nothing in its "
+                               "configuration files overrides",
+                               fmt::join(names, ", ")),
+                   fmt::format("Take that out of the command line, or say there {}; restart the server, and "
+                               "run this again. Nothing was changed.",
+                               fmt::join(arguments, " ")));
+    }
+    if (!state_.alter_system_obstacle || plan_.settings.empty()) return base::ok();
+    return Error(ErrorCode::kPrecondition, "settings have to change, and " + *state_.alter_system_obstacle,
+                 "Nothing was changed. " + lines_to_set(state_, plan_.settings));
   }
 
   const PrimaryState& state_;
@@ -204,6 +216,17 @@ bool admits(std::string_view listen_addresses, std::string_view address,
 std::uint64_t slot_wal_bound_mb(std::uint64_t free_bytes) {
   constexpr std::uint64_t kLeastMb = 1024;
   return std::max(free_bytes / 2 / kMegabyte, kLeastMb);
+}
+
+std::string lines_to_set(const PrimaryState& state, std::span<const SettingChange> changes) {
+  std::string text = "Set this where the configuration is kept, reload the server, then run this again:";
+  for (const SettingChange& change : changes) {
+    const auto& line = state.settings.find(change.name)->second.line;
+    const std::string where = line ? fmt::format("\"{}\", in place of line {}", line->file, line->line_number)
+                                   : fmt::format("\"{}\", at the end", state.configuration_file);
+    text += fmt::format("\n    {}:  {} = {}", where, change.name, pg::quote_conf_value(change.to));
+  }
+  return text;
 }
 
 Result<void> plan_settings(const PrimaryState& state, const PrimaryWish& wish, PrimaryPlan& plan) {

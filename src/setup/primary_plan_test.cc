@@ -68,7 +68,17 @@ PrimaryState after(PrimaryState state, const PrimaryPlan& plan) {
   state.hba_block = *pg::find_block(state.hba_text);
   for (const auto& member : plan.members) {
     state.slots[member.slot] = SlotState{};
-    if (member.is_named) state.tokens.insert(member.slot);
+    if (!member.is_named) continue;
+    TokenState& token = state.tokens[member.slot];
+    token.is_readable = true;
+    token.host = member.source_address.value_or("");
+    token.port = state.port;
+    token.replication_role = plan.replication.name;
+    token.has_the_passwords = true;
+    if (state.certificate) {
+      token.certificate_sha256 = state.certificate->leaf.sha256_hex;
+      token.ca_der = state.certificate->verdict.missing_der;
+    }
   }
   return state;
 }
@@ -268,10 +278,69 @@ TEST(PrimaryPlan, ACommandLineThatOverridesIsToldBeforeAnythingChanges) {
   EXPECT_THAT(error.message, HasSubstr("command line"));
 }
 
+TEST(PrimaryPlan, EverySettingOfTheCommandLineThatHasToChangeIsNamedAtOnce) {
+  PrimaryState state = plain_server();
+  set(state, "wal_level", "minimal");
+  set(state, "max_wal_senders", "1");
+  for (const char* name : {"wal_level", "max_wal_senders", "hot_standby"}) {
+    state.settings.find(name)->second.source = "command line";
+  }
+  const auto error = refused(state, wish_for());
+  EXPECT_THAT(error.message, HasSubstr("wal_level is minimal, max_wal_senders is 1 by the command line"));
+  EXPECT_THAT(error.hint, HasSubstr("-c wal_level=replica -c max_wal_senders=10;"));
+}
+
+TEST(PrimaryPlan, AnUnlimitedBoundOfTheCommandLineIsToldAndLeft) {
+  PrimaryState state = plain_server();
+  state.settings.find("max_slot_wal_keep_size")->second.source = "command line";
+  const PrimaryPlan plan = planned(state, wish_for());
+  EXPECT_EQ(value_for(plan, "max_slot_wal_keep_size"), "");
+  EXPECT_TRUE(std::any_of(plan.notes.begin(), plan.notes.end(), [](const PlanNote& note) {
+    return note.line.find("command line") != std::string::npos;
+  }));
+}
+
+TEST(PrimaryPlan, ALineInErrorIsRefusedBeforeAChangeAndToldWhereThereIsNone) {
+  PrimaryState state = plain_server();
+  state.configuration_errors = {{{"/etc/conf.d/9.conf", 4}, "work_mem: setting could not be applied"}};
+  const auto error = refused(state, wish_for());
+  EXPECT_EQ(error.code, ErrorCode::kPrecondition);
+  EXPECT_THAT(error.message, HasSubstr("line 4 of \"/etc/conf.d/9.conf\": work_mem"));
+  EXPECT_THAT(error.hint, HasSubstr("Nothing was changed"));
+  PrimaryState clean = state;
+  clean.configuration_errors.clear();
+  PrimaryState done = after(clean, planned(clean, wish_for()));
+  done.configuration_errors = state.configuration_errors;
+  const PrimaryPlan again = planned(done, wish_for());
+  EXPECT_TRUE(again.changes.empty());
+  EXPECT_THAT(again.notes.front().line, HasSubstr("line 4"));
+}
+
+TEST(PrimaryPlan, AReadOnlyHbaFileGetsTheBlockAndItsPlaceToldAndIsNoObstacleOnceItHasIt) {
+  PrimaryState state = plain_server();
+  state.hba_text =
+      "local all all peer\n# no strangers\nhost all all all reject\nhost replication all all reject\n";
+  state.hba_obstacle = "\"/etc/pg_hba.conf\" is read-only";
+  const auto error = refused(state, wish_for());
+  EXPECT_EQ(error.code, ErrorCode::kPermission);
+  EXPECT_THAT(error.message, HasSubstr("read-only"));
+  EXPECT_THAT(error.hint, HasSubstr("before what is line 2 now"));
+  EXPECT_THAT(error.hint, HasSubstr("# BEGIN standfast"));
+  PrimaryState writable = state;
+  writable.hba_obstacle.reset();
+  PrimaryState done = after(writable, planned(writable, wish_for()));
+  done.hba_obstacle = state.hba_obstacle;
+  EXPECT_TRUE(plan_primary(done, wish_for()));
+}
+
 TEST(PrimaryPlan, WhereAlterSystemIsNotAllowedTheLinesAreTold) {
   PrimaryState state = plain_server(170000);
-  state.alter_system_allowed = false;
-  EXPECT_THAT(refused(state, wish_for()).hint, HasSubstr("listen_addresses = '*'"));
+  state.alter_system_obstacle = "this server does not allow ALTER SYSTEM (allow_alter_system)";
+  state.configuration_file = "/etc/postgresql.conf";
+  state.settings.find("listen_addresses")->second.line = {"/etc/conf.d/net.conf", 3};
+  const std::string hint = refused(state, wish_for()).hint;
+  EXPECT_THAT(hint, HasSubstr("\"/etc/conf.d/net.conf\", in place of line 3:  listen_addresses = '*'"));
+  EXPECT_THAT(hint, HasSubstr("\"/etc/postgresql.conf\", at the end:  max_slot_wal_keep_size = '"));
   set(state, "listen_addresses", "*");
   set(state, "max_slot_wal_keep_size", "1024");
   EXPECT_TRUE(plan_primary(state, wish_for()));

@@ -24,7 +24,8 @@ using base::Result;
 
 namespace {
 
-/// "standfast" in ASCII, cut to eight bytes: two runs of setup on one server keep each other out with it.
+/// "standfast" in ASCII, cut to eight bytes. Held until the last statement of a session has ended, which may
+/// be after its client was killed.
 constexpr std::string_view kLockSql = "SELECT pg_try_advisory_lock(8319381538418876787)";
 constexpr base::Seconds kLockTimeout{10};
 constexpr base::Milliseconds kLockPollInterval{100};
@@ -125,7 +126,13 @@ Result<void> PrimaryRun::change_settings() {
   say_changes({ChangeKind::kSetting});
   if (plan_.settings.empty()) return base::ok();
   auto_conf_ = TRY(AutoConfBackup::take(environment_.files, cluster_.data_directory()));
-  TRY(alter_system(*admin_, plan_.settings, wait()));
+  if (auto set = alter_system(*admin_, plan_.settings, wait()); !set) {
+    Error error = std::move(set).error();
+    // One of them may have been set before another failed.
+    if (!auto_conf_->put_back()) error.message += "; and postgresql.auto.conf could not be put back";
+    if (error.code == ErrorCode::kSql) error.hint = lines_to_set(look_->state, plan_.settings);
+    return error;
+  }
   TRY(session_.reload(session_.reload_wait()));
   count_done(ChangeKind::kSetting);
   return base::ok();
@@ -177,12 +184,14 @@ Result<void> PrimaryRun::change_roles_and_database() {
 
 // ---------------------------------------------------------------- 1.3 and 1.4
 
-/// Where the logins are tried: this host's own address towards a standby.
-std::optional<std::string> PrimaryRun::trial_address() const {
+/// Where the logins are tried: this host's own addresses towards the standbys that are named, each once.
+std::vector<std::string> PrimaryRun::trial_addresses() const {
+  std::vector<std::string> addresses;
   for (const PlannedMember& member : plan_.members) {
-    if (member.is_named && member.source_address) return member.source_address;
+    if (!member.is_named || !member.source_address) continue;
+    if (!contains(addresses, *member.source_address)) addresses.push_back(*member.source_address);
   }
-  return std::nullopt;
+  return addresses;
 }
 
 /// Whether the server takes connections to this address once steps 1.3 and 1.4 are done.
@@ -194,7 +203,7 @@ bool PrimaryRun::listens_in_time(const std::string& address) const {
 
 Result<void> PrimaryRun::change_hba_and_restart() {
   SessionHbaServer server(session_);
-  HbaChange change(environment_.files, server, look_->hba_path, look_->state.hba_text);
+  HbaChange change(environment_.files, server, look_->hba_path, look_->state.hba_text, look_->hba_access);
   if (auto proved = prove_hba(change); !proved) return change.take_back_after(std::move(proved).error());
   change.keep();
   if (change.copy_path()) report().info(fmt::format("what it held before is in {}", *change.copy_path()));
@@ -205,24 +214,49 @@ Result<void> PrimaryRun::change_hba_and_restart() {
 Result<void> PrimaryRun::prove_hba(HbaChange& change) {
   report().step("1.3", "pg_hba.conf");
   say_changes({ChangeKind::kHba});
-  const auto address = trial_address();
-  const bool tries = plan_.try_logins && address && listens_in_time(*address);
-  const DatedCopy copy = plan_.hba_changes ? DatedCopy::kMake : DatedCopy::kNone;
-  std::string text = plan_.hba_text;
-  if (tries) text = TRY(hba_text_for_trying(look_->state, plan_, *address));
-  if (text != look_->state.hba_text) TRY(change.put(text, copy));
-
-  TRY(restart_if_allowed());
-  if (address && listens_in_time(*address) && look_->state.tls) TRY(fetch_certificate(*address));
-  if (tries) TRY(try_logins(*address));
-  if (plan_.try_logins && !tries) {
-    report().info(address
-                      ? "the logins are not tried yet, because the server does not listen there before its "
-                        "restart; the next run does it"
-                      : "the logins are not tried, because there is no route to the standby to try them on");
+  if (plan_.hba_changes) {
+    TRY(change.put(plan_.hba_text, DatedCopy::kMake));
+  } else if (plan_.try_logins && look_->state.hba_obstacle) {
+    // The administrator wrote the block himself; whether he loaded it too is not known.
+    TRY(session_.reload(session_.reload_wait()));
   }
-  if (text != plan_.hba_text) TRY(change.put(plan_.hba_text, copy));
+  TRY(restart_if_allowed());
+  const std::vector<std::string> addresses = trial_addresses();
+  std::string text = plan_.hba_text;
+  for (const std::string& address : addresses) {
+    if (!listens_in_time(address)) continue;
+    if (look_->state.tls && !certificate_) TRY(fetch_certificate(address));
+    if (plan_.try_logins) TRY(prove_logins(change, address, text));
+  }
+  if (text != plan_.hba_text) TRY(change.put(plan_.hba_text, DatedCopy::kNone));
+  if (plan_.try_logins) say_untried(addresses);
   return base::ok();
+}
+
+/// `text` is what pg_hba.conf holds.
+Result<void> PrimaryRun::prove_logins(HbaChange& change, const std::string& address, std::string& text) {
+  const std::string wanted = TRY(hba_text_for_trying(look_->state, plan_, address));
+  if (wanted != text && look_->state.hba_obstacle) {
+    report().info(fmt::format(
+        "the logins by {} are not tried: pg_hba.conf would have to admit this host for it", address));
+    return base::ok();
+  }
+  if (wanted != text) TRY(change.put(wanted, DatedCopy::kNone));
+  text = wanted;
+  return try_logins(address);
+}
+
+void PrimaryRun::say_untried(const std::vector<std::string>& addresses) const {
+  if (addresses.empty()) {
+    report().info("the logins are not tried, because there is no route to the standby to try them on");
+  }
+  for (const std::string& address : addresses) {
+    if (listens_in_time(address)) continue;
+    report().info(
+        fmt::format("the logins by {} are not tried yet, because the server does not listen there "
+                    "before its restart; the next run does it",
+                    address));
+  }
 }
 
 Result<void> PrimaryRun::restart_if_allowed() {
@@ -301,9 +335,29 @@ Result<void> PrimaryRun::check_settings_in_force() {
 }
 
 Result<void> PrimaryRun::fetch_certificate(const std::string& address) {
-  certificate_ = TRY(client::fetch_server_certificate(
-      address, look_->state.port, env::Wait::for_at_most(kConnectTimeout, &environment_.stop)));
-  TRY(store_.write(look_->state.system_id, kPrimaryCertificate, base::Secret(certificate_->pem)));
+  const auto fetch = [&] {
+    return client::fetch_server_certificate(address, look_->state.port,
+                                            env::Wait::for_at_most(kConnectTimeout, &environment_.stop));
+  };
+  client::PeerCertificate shown = TRY(fetch());
+  const auto& on_disk = look_->state.certificate;
+  if (on_disk && shown.sha256_hex != on_disk->leaf.sha256_hex) {
+    // It was renewed, and the server has not loaded it yet.
+    TRY(session_.reload(session_.reload_wait()));
+    shown = TRY(fetch());
+  }
+  const client::ChainVerdict verdict = TRY(client::verify_chain(shown.pem, look_->trusted_pem));
+  if (verdict.finding) {
+    return Error(
+        ErrorCode::kCertificate,
+        fmt::format("a standby could not verify the certificate that the server shows at {}: {} ({})",
+                    address, verdict.finding->reason, verdict.finding->certificate),
+        "Look at ssl_cert_file, or name the certificate of its CA with --ca-file.");
+  }
+  ca_der_ = verdict.missing_der;
+  shown.pem += TRY(client::pem_of_der(ca_der_));
+  TRY(store_.write(look_->state.system_id, kPrimaryCertificate, base::Secret(shown.pem)));
+  certificate_ = std::move(shown);
   return base::ok();
 }
 
@@ -311,10 +365,12 @@ Result<void> PrimaryRun::try_logins(const std::string& address) {
   const auto login_wait = env::Wait::for_at_most(kConnectTimeout, &environment_.stop);
   LoginTrial trial;
   trial.address = address;
+  trial.host = wish_.advertised_host.value_or(address);
   trial.port = look_->state.port;
   trial.system_id = look_->state.system_id;
   if (certificate_) {
     trial.pinned_certificate_path = store_.path_of(trial.system_id, kPrimaryCertificate);
+    trial.sslmode = TRY(client::sslmode_for(certificate_->pem, trial.host, client::own_libpq_version()));
   }
   trial.role = plan_.monitor.name;
   trial.password = *look_->passwords.monitor;

@@ -63,7 +63,9 @@ class PrimaryRun {
   base::Error start_after_failure(server::ServerControl& server, base::Error error,
                                   const std::vector<SettingInForce>& waiting);
   base::Result<void> check_settings_in_force();
-  std::optional<std::string> trial_address() const;
+  std::vector<std::string> trial_addresses() const;
+  base::Result<void> prove_logins(HbaChange& change, const std::string& address, std::string& text);
+  void say_untried(const std::vector<std::string>& addresses) const;
   bool listens_in_time(const std::string& address) const;
   base::Result<void> fetch_certificate(const std::string& address);
   base::Result<void> try_logins(const std::string& address);
@@ -85,7 +87,8 @@ class PrimaryRun {
   PrimaryPlan plan_;
   RestartDecision decision_ = RestartDecision::kNotNeeded;
   std::optional<AutoConfBackup> auto_conf_;
-  std::optional<client::PeerCertificate> certificate_;
+  std::optional<client::PeerCertificate> certificate_;  ///< with its whole chain
+  std::string ca_der_;                                  ///< the part of the chain that the token has to carry
   std::string restart_command_;
   std::vector<PlannedChange> done_;
   std::vector<PrimaryMember> members_;

@@ -8,6 +8,7 @@
 #include "pg/server/control.h"
 #include "pg/server/debian_create.h"
 #include "pg/server/installation.h"
+#include "setup/folder_lock.h"
 #include "setup/new_cluster.h"
 #include "setup/primary_look.h"
 #include "setup/primary_run.h"
@@ -48,7 +49,7 @@ Result<PrimarySetupOutcome> plan_new_cluster(const PrimarySetupOptions& options,
     PrimaryMember described;
     described.slot = member.slot;
     described.address_cidr = member.address_cidr;
-    described.host = wish.advertised_host ? *wish.advertised_host : member.source_address.value_or("");
+    described.host = host_for(member, wish);
     outcome.members.push_back(std::move(described));
   }
   return outcome;
@@ -130,6 +131,11 @@ Result<PrimarySetupOutcome> run_primary_setup(const PrimarySetupOptions& options
     made = planned.changes.front();
   }
   const auto cluster = TRY(server::Cluster::open(environment.files, options.data_directory));
+  std::optional<FolderLock> lock;
+  if (options.mode == RunMode::kApply) {
+    lock.emplace(TRY(FolderLock::take(cluster.data_directory(),
+                                      "another \"standfast primary setup\" runs on this server")));
+  }
   if (!TRY(cluster.running())) TRY(start_cluster(options, cluster, environment));
   auto outcome = TRY(PrimaryRun(options, environment, wish, store, cluster).run());
   if (made) {

@@ -6,7 +6,8 @@
 //   plan    primary_plan.h    facts and wishes in, changes with their reasons out; no I/O
 //   apply   settings_change.h, roles.h, hba_change.h
 //
-// Threading: one thread. A second run on the same cluster at the same time is refused (an advisory lock).
+// Threading: one thread. A second run on the same cluster at the same time is refused (a lock on its data
+// directory); what a killed run left going in the server is waited for (an advisory lock).
 // Secrets: passwords are made here or given, kept in the secret store, and never part of an error, a report
 // or the plan.
 // Fails with: kVersion, kPrecondition, kPermission, kUsage, kSlot, kInUse, kCertificate, kServerControl and
@@ -50,7 +51,9 @@ struct PrimarySetupOptions {
   std::optional<base::Secret> replication_password = {};
   PasswordRotation rotation = PasswordRotation::kNo;
   std::optional<std::string> advertised_host = {};  ///< else this host's address towards the standby
-  std::string listen_addresses = "*";               ///< used only where the present value does not do
+  /// Certificates (PEM) of the CA that issued the server's, where the server does not send them itself.
+  std::optional<std::string> ca_pem = {};
+  std::string listen_addresses = "*";  ///< used only where the present value does not do
   RestartLeave restart = RestartLeave::kAsk;
   TokenWish token = TokenWish::kToken;
   RunMode mode = RunMode::kApply;

@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
+#include "pg/client/certificate_chain.h"
 #include "pg/format/hba_block.h"
 #include "pg/format/lsn.h"
 #include "pg/format/versions.h"
@@ -25,11 +25,25 @@ struct ServerBasics {
   std::string user;  ///< as whom setup is logged in
 };
 
+/// A line of a configuration file, as pg_file_settings names it.
+struct ConfigurationLine {
+  std::string file;
+  int line_number = 0;
+};
+
 struct SettingState {
   std::string value;       ///< in force
   std::string configured;  ///< in force after the next start
   bool only_at_start = false;
   std::string source;  ///< pg_settings.source: "default", "configuration file", "command line"
+  /// The last line of the files that sets it, which is the one that counts; none: no file does.
+  std::optional<ConfigurationLine> line = {};
+};
+
+/// A line that keeps the server from loading its configuration, and from starting again.
+struct ConfigurationError {
+  ConfigurationLine line;
+  std::string message;  ///< the server's own
 };
 
 enum class PasswordState : std::uint8_t {
@@ -70,12 +84,37 @@ struct Route {
   std::optional<std::string> source_address;  ///< none: there is no route
 };
 
+/// The certificate that the server shows after its next reload.
+struct CertificateState {
+  std::string file;
+  std::string pem;
+  client::LeafCertificate leaf;
+  /// By what the server sends, and what this run was given or an earlier one has kept beside it.
+  client::ChainVerdict verdict;
+  bool ca_was_given = false;
+};
+
+/// A token in the secret store, without what is secret in it.
+struct TokenState {
+  bool is_readable = false;
+  std::string host;
+  std::uint16_t port = 0;
+  std::string replication_role;
+  bool has_the_passwords = false;  ///< the ones that the roles have
+  std::optional<std::string> certificate_sha256 = {};
+  std::string ca_der = {};
+};
+
 struct PrimaryState {
   ServerBasics server;
   pg::SystemId system_id;
   std::uint16_t port = 0;
   bool tls = false;
-  bool alter_system_allowed = true;
+  std::string configuration_file;  ///< postgresql.conf, wherever it is
+  /// Why ALTER SYSTEM does not do here, as a clause: "this server does not allow ALTER SYSTEM"; none if it
+  /// does.
+  std::optional<std::string> alter_system_obstacle;
+  std::vector<ConfigurationError> configuration_errors;
   std::map<std::string, SettingState, std::less<>> settings;
   /// Names in listen_addresses that are no addresses, and the addresses behind them.
   std::map<std::string, std::vector<std::string>, std::less<>> resolved_names;
@@ -92,8 +131,9 @@ struct PrimaryState {
   std::vector<HbaError> hba_errors;  ///< outside of our own block
   /// Why this user cannot replace the file and keep its owner and group; none if he can.
   std::optional<std::string> hba_obstacle;
-  std::vector<Route> routes;                  ///< to every standby that was named or is in the block
-  std::set<std::string, std::less<>> tokens;  ///< slots whose token is in the store
+  std::vector<Route> routes;  ///< to every standby that was named or is in the block
+  std::map<std::string, TokenState, std::less<>> tokens;  ///< by slot
+  std::optional<CertificateState> certificate;  ///< none: ssl is off, or this user cannot read the file
 
   std::string wal_directory;  ///< its real path
   std::uint64_t wal_disk_free_bytes = 0;

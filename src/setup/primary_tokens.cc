@@ -24,6 +24,7 @@ Result<WrittenToken> write_token(const client::SecretStore& store, const TokenBa
   token.monitor_password = basis.monitor_password;
   token.monitor_database = kMonitorDatabase;
   token.certificate_sha256 = basis.certificate_sha256;
+  token.ca_der = basis.ca_der;
   base::Secret text = TRY(pg::encode_token(token));
   const std::string name = token_file_name(slot);
   const auto written = TRY(store.write(basis.system_id, name, base::Secret(text.reveal() + "\n")));

@@ -26,6 +26,7 @@ struct TokenBasis {
   base::Secret replication_password;
   base::Secret monitor_password;
   std::optional<std::string> certificate_sha256;
+  std::string ca_der = {};
 };
 
 struct WrittenToken {

@@ -1,6 +1,8 @@
 #include "setup/settings_change.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "pg/format/conf_file.h"
 #include "pg/format/sql_text.h"
@@ -8,8 +10,6 @@
 namespace standfast::setup {
 namespace {
 
-using base::Error;
-using base::ErrorCode;
 using base::Result;
 
 }  // namespace
@@ -37,8 +37,17 @@ Result<std::vector<SettingInForce>> settings_waiting_for_restart(client::Connect
 
 Result<AutoConfBackup> AutoConfBackup::take(env::FileSystem& files, const std::string& data_directory) {
   std::string path = data_directory + "/postgresql.auto.conf";
+  // It may be a link; what is behind it is put back then.
+  if (TRY(files.inspect_following(path))) path = TRY(files.real_path(path));
   const auto info = TRY(files.inspect(path));
-  if (!info) return Error(ErrorCode::kIo, "\"" + path + "\" is missing");
+  if (!info) {
+    // A server does without it; an empty one is as good.
+    env::FileInfo own;
+    own.owner = geteuid();
+    own.group = getegid();
+    own.mode = S_IRUSR | S_IWUSR;
+    return AutoConfBackup(files, std::move(path), "", own);
+  }
   std::string text = TRY(env::read_whole_file(files, path, pg::kMaxConfFileBytes));
   return AutoConfBackup(files, std::move(path), std::move(text), *info);
 }
@@ -54,6 +63,8 @@ Result<void> AutoConfBackup::put_back_with(std::span<const SettingInForce> setti
 }
 
 Result<void> AutoConfBackup::write(const std::string& text) const {
+  const auto now = env::read_whole_file(*files_, path_, pg::kMaxConfFileBytes);
+  if (now && *now == text) return base::ok();
   return env::write_file_durably(*files_, path_, text,
                                  {.mode = info_.mode, .owner = info_.owner, .group = info_.group});
 }

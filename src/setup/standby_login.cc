@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "pg/client/certificate_chain.h"
 #include "pg/client/server_certificate.h"
 #include "pg/format/passfile.h"
 #include "setup/names.h"
@@ -38,7 +39,7 @@ Result<std::string> fetch_pinned_certificate(const pg::Token& token, const Setup
         "new token; "
         "if not, someone may be in between. Nothing was sent.");
   }
-  return std::move(certificate.pem);
+  return certificate.pem + TRY(client::pem_of_der(token.ca_der));
 }
 
 std::string trial_certificate_name(const pg::Token& token) {
@@ -46,7 +47,7 @@ std::string trial_certificate_name(const pg::Token& token) {
 }
 
 client::ConnectOptions login(const StandbyLogin& files, const pg::Token& token, const std::string& user,
-                             const base::Secret& password, bool channel_binding) {
+                             const base::Secret& password, pg::Version libpq) {
   client::ConnectOptions options;
   options.set("host", token.host).set("port", std::to_string(token.port)).set("user", user);
   if (files.passfile) {
@@ -55,20 +56,24 @@ client::ConnectOptions login(const StandbyLogin& files, const pg::Token& token, 
     options.password = password;
   }
   if (files.certificate_file) {
-    options.set("sslmode", "verify-ca").set("sslrootcert", *files.certificate_file);
-    if (channel_binding) options.set("channel_binding", "require");
+    options.set("sslmode", files.sslmode(token, libpq)).set("sslrootcert", *files.certificate_file);
+    if (libpq.libpq_has_channel_binding()) options.set("channel_binding", "require");
   }
   return options;
 }
 
 }  // namespace
 
-client::ConnectOptions StandbyLogin::replication(const pg::Token& token, bool with_channel_binding) const {
-  return login(*this, token, token.replication_user, token.replication_password, with_channel_binding);
+std::string StandbyLogin::sslmode(const pg::Token& token, pg::Version libpq) const {
+  return client::sslmode_for(certificate_pem, token.host, libpq).value_or("verify-ca");
+}
+
+client::ConnectOptions StandbyLogin::replication(const pg::Token& token, pg::Version libpq) const {
+  return login(*this, token, token.replication_user, token.replication_password, libpq);
 }
 
 client::ConnectOptions StandbyLogin::monitor(const pg::Token& token) const {
-  return login(*this, token, token.monitor_user, token.monitor_password, true)
+  return login(*this, token, token.monitor_user, token.monitor_password, client::own_libpq_version())
       .set("dbname", token.monitor_database);
 }
 
@@ -76,13 +81,14 @@ Result<StandbyLogin> try_standby_login(const pg::Token& token, const client::Sec
                                        const SetupEnvironment& environment) {
   StandbyLogin trial;
   if (token.certificate_sha256) {
-    const std::string certificate = TRY(fetch_pinned_certificate(token, environment));
-    TRY(store.write(token.system_id, trial_certificate_name(token), base::Secret(certificate)));
+    trial.certificate_pem = TRY(fetch_pinned_certificate(token, environment));
+    TRY(store.write(token.system_id, trial_certificate_name(token), base::Secret(trial.certificate_pem)));
     trial.certificate_file = store.path_of(token.system_id, trial_certificate_name(token));
   }
   const env::Wait wait = environment.wait_at_most(kConnectTimeout);
   TRY(client::Connection::open(trial.monitor(token), wait));
-  TRY(client::Connection::open(trial.replication(token, true).set("replication", "true"), wait));
+  TRY(client::Connection::open(
+      trial.replication(token, client::own_libpq_version()).set("replication", "true"), wait));
   return trial;
 }
 
@@ -99,9 +105,9 @@ Result<StandbyLogin> keep_standby_login(const StandbyLogin& tried, const pg::Tok
     return store.path_of(token.system_id, name);
   };
   if (tried.certificate_file) {
-    const auto certificate = TRY(store.read(token.system_id, trial_certificate_name(token)));
-    CHECK(certificate.has_value());
-    login.certificate_file = TRY(keep(standby_certificate_name(token.slot), *certificate));
+    login.certificate_pem = tried.certificate_pem;
+    login.certificate_file =
+        TRY(keep(standby_certificate_name(token.slot), base::Secret(tried.certificate_pem)));
   }
   login.passfile = TRY(keep(standby_passfile_name(token.slot), TRY(render_passfile(token))));
   return login;

@@ -14,6 +14,7 @@
 #include "pg/client/connection.h"
 #include "pg/client/secret_store.h"
 #include "pg/format/token.h"
+#include "pg/format/versions.h"
 #include "setup/environment.h"
 
 namespace standfast::setup {
@@ -21,12 +22,14 @@ namespace standfast::setup {
 struct StandbyLogin {
   std::optional<std::string> passfile;          ///< none while it is tried: the token's passwords are used
   std::optional<std::string> certificate_file;  ///< none: the primary has no TLS
+  std::string certificate_pem;                  ///< what is in it
   std::vector<std::string> new_names;           ///< files of the store that were not there before
 
-  /// As the replication role, without replication=true; `with_channel_binding` where the libpq that will read
-  /// it knows it.
-  client::ConnectOptions replication(const pg::Token& token, bool with_channel_binding) const;
+  /// As the replication role, without replication=true, for the libpq that will read it.
+  client::ConnectOptions replication(const pg::Token& token, pg::Version libpq) const;
   client::ConnectOptions monitor(const pg::Token& token) const;
+  /// How strictly that libpq is to verify the certificate (client::sslmode_for()).
+  std::string sslmode(const pg::Token& token, pg::Version libpq) const;
 };
 
 /// Compares the certificate and tries both logins. Nothing is kept but that certificate, under a name of its

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include <unistd.h>
+
 #include "base/check.h"
 #include "env/process.h"
 
@@ -82,6 +84,17 @@ Result<void> SecretStore::refuse_inside(const std::string& data_directory) const
 std::string SecretStore::path_of(pg::SystemId system_id, std::string_view name) const {
   CHECK(!name.empty() && name.find('/') == std::string_view::npos && name.front() != '.');
   return root_ + "/" + system_id.to_string() + "/" + std::string(name);
+}
+
+Result<void> SecretStore::check_writable(pg::SystemId system_id) const {
+  std::string folder = env::parent_of(path_of(system_id, "any"));
+  TRY(check_folder(*files_, root_));
+  TRY(check_folder(*files_, folder));
+  while (!TRY(files_->inspect_following(folder))) folder = env::parent_of(folder);
+  if (access(folder.c_str(), W_OK | X_OK) == 0) return base::ok();
+  return Error(ErrorCode::kPermission,
+               "secrets could not be kept in \"" + root_ + "\": \"" + folder + "\" is not writable",
+               "Give another place for them with STANDFAST_HOME, or make that directory this user's.");
 }
 
 Result<std::optional<base::Secret>> SecretStore::read(pg::SystemId system_id, std::string_view name) const {

@@ -38,6 +38,9 @@ class SecretStore {
   base::Result<void> refuse_inside(const std::string& data_directory) const;
   std::string path_of(pg::SystemId system_id, std::string_view name) const;
 
+  /// kPermission when write() would fail with it. Writes nothing.
+  base::Result<void> check_writable(pg::SystemId system_id) const;
+
   /// No value when there is no such file. kPermission for a file that others may read or that is not ours.
   base::Result<std::optional<base::Secret>> read(pg::SystemId system_id, std::string_view name) const;
   enum class Written : std::uint8_t { kNew, kReplaced, kUnchanged };

@@ -263,4 +263,18 @@ Result<std::string> without_block(std::string_view file_text) {
   return span ? cut_out(file_text, *span) : std::string(file_text);
 }
 
+std::string with_block_at_margin(std::string_view file_text) {
+  std::string text;
+  bool is_inside = false;
+  while (!file_text.empty()) {
+    const std::string_view line = first_line(file_text);
+    file_text.remove_prefix(line.size());
+    const std::string_view unindented = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
+    is_inside = is_inside || is_marker(unindented, kBegin);
+    text += is_inside ? unindented : line;
+    is_inside = is_inside && !is_marker(unindented, kEnd);
+  }
+  return text;
+}
+
 }  // namespace standfast::pg

@@ -55,4 +55,8 @@ base::Result<std::string> with_block(std::string_view file_text, const HbaBlock&
                                      HbaDialect dialect = HbaDialect::kWithContinuation);
 base::Result<std::string> without_block(std::string_view file_text);
 
+/// The file with the lines of its block moved to the left margin: a block that a person pasted from what was
+/// shown to him is still one.
+std::string with_block_at_margin(std::string_view file_text);
+
 }  // namespace standfast::pg

@@ -200,5 +200,26 @@ TEST(HbaBlock, ABrokenFileIsLeftAlone) {
   EXPECT_EQ(with_block("hots all all all trust\n", example()).error().code, ErrorCode::kProtocol);
 }
 
+TEST(HbaBlock, ABlockThatWasPastedWithItsIndentationIsTheSameBlock) {
+  constexpr std::string_view kIndented =
+      "  local all all peer\n"
+      "      # BEGIN standfast: written by \"standfast primary setup\"; do not edit inside, the next run "
+      "rewrites "
+      "it\n"
+      "\t# slot pgstandby1\n"
+      "      host replication \"replicator\" 10.20.20.2/32 scram-sha-256\n"
+      "      host \"standfast\" \"standfast_monitor\" 10.20.20.2/32 scram-sha-256\n"
+      "      # END standfast\n"
+      "  host all all all reject\n";
+  const std::string text = with_block_at_margin(kIndented);
+  EXPECT_TRUE(text.starts_with("  local all all peer\n# BEGIN standfast"));
+  EXPECT_TRUE(text.ends_with("\n# END standfast\n  host all all all reject\n"));
+  const auto block = find_block(text);
+  ASSERT_TRUE(block && *block);
+  EXPECT_EQ((*block)->members.size(), 1U);
+  EXPECT_EQ(with_block_at_margin(text), text);
+  EXPECT_EQ(with_block_at_margin(" no block\n here"), " no block\n here");
+}
+
 }  // namespace
 }  // namespace standfast::pg

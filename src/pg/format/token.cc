@@ -38,6 +38,7 @@ constexpr const char* kMonitorUserKey = "mu";
 constexpr const char* kMonitorPasswordKey = "mw";
 constexpr const char* kMonitorDatabaseKey = "md";
 constexpr const char* kFingerprintKey = "f";
+constexpr const char* kCaKey = "c";
 
 Error bad_token(std::string_view what, std::string_view hint) {
   return Error(ErrorCode::kToken, std::string(what), std::string(hint));
@@ -114,6 +115,9 @@ Result<void> check_fields(const Token& token) {
   if (token.certificate_sha256 && !is_fingerprint(*token.certificate_sha256)) {
     return missing_field("certificate fingerprint");
   }
+  if (token.ca_der.size() > kMaxTokenCaBytes || (!token.ca_der.empty() && !token.certificate_sha256)) {
+    return missing_field("certificate of a CA");
+  }
   return base::ok();
 }
 
@@ -173,6 +177,11 @@ Result<Token> token_from_json(const Json& json) {
   if (json.contains(kFingerprintKey)) {
     token.certificate_sha256 = TRY(text_field(json, kFingerprintKey, "certificate fingerprint"));
   }
+  if (json.contains(kCaKey)) {
+    const auto ca = base::from_base64url(TRY(text_field(json, kCaKey, "certificate of a CA")));
+    if (!ca || ca->empty()) return missing_field("certificate of a CA");
+    token.ca_der = *ca;
+  }
   TRY(check_fields(token));
   return token;
 }
@@ -193,6 +202,7 @@ Result<Secret> encode_token(const Token& token) {
   json[kMonitorPasswordKey] = token.monitor_password.reveal();
   json[kMonitorDatabaseKey] = token.monitor_database;
   if (token.certificate_sha256) json[kFingerprintKey] = *token.certificate_sha256;
+  if (!token.ca_der.empty()) json[kCaKey] = base::to_base64url(token.ca_der);
   std::string text;
   try {
     text = fmt::format("{}{}.{}", kWord, kTokenVersion, base::to_base64url(json.dump()));

@@ -20,6 +20,8 @@ namespace standfast::pg {
 
 /// Of what decode_token() is given, white space included.
 inline constexpr std::size_t kMaxTokenBytes = 8192;
+/// Of Token::ca_der, so that the rest has room.
+inline constexpr std::size_t kMaxTokenCaBytes = 4000;
 
 struct Token {
   std::string host;
@@ -32,6 +34,9 @@ struct Token {
   base::Secret monitor_password;
   std::string monitor_database;
   std::optional<std::string> certificate_sha256;  ///< 64 lower-case hex digits; none: the server has no TLS
+  /// Certificates, DER, one after the other, that the server's own needs to verify and the server does not
+  /// send: that of its CA. "" when it sends all.
+  std::string ca_der = {};
   bool operator==(const Token&) const = default;
 };
 

@@ -52,6 +52,7 @@ class Version {
     return major() >= 14;
   }                                                                           // before: it does not start
   constexpr bool libpq_has_channel_binding() const { return major() >= 13; }  // the standby's own libpq
+  constexpr bool libpq_verifies_addresses() const { return major() >= 15; }   // verify-full of an address
   constexpr bool create_database_can_log() const { return major() >= 15; }
 
   static constexpr int kOldestMajor = 12;
