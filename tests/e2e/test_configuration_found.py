@@ -202,10 +202,11 @@ def bind_mount(source, target, *options):
 
 
 def test_hba_that_is_a_bind_mount_is_written_in_place(host):
-    server = listening(host)
+    server = Cluster(host, DEBIAN).init().configure(listen_addresses="'*'")
     path = server.data / "pg_hba.conf"
     outside = host.write("etc/pg_hba.conf", path.read_text())
     with bind_mount(outside, path):
+        server.start()
         text, inode = path.read_text(), path.stat().st_ino
         set_up(host).expect(0)
         assert path.stat().st_ino == inode == outside.stat().st_ino
@@ -218,11 +219,12 @@ def test_hba_that_is_a_bind_mount_is_written_in_place(host):
 
 
 def test_failing_login_puts_a_bind_mounted_hba_back_in_place(host):
-    server = listening(host)
-    host.psql("CREATE ROLE standfast_monitor LOGIN CONNECTION LIMIT 0")
+    server = Cluster(host, DEBIAN).init().configure(listen_addresses="'*'")
     path = server.data / "pg_hba.conf"
     outside = host.write("etc/pg_hba.conf", path.read_text())
     with bind_mount(outside, path):
+        server.start()
+        host.psql("CREATE ROLE standfast_monitor LOGIN CONNECTION LIMIT 0")
         text, inode = path.read_text(), path.stat().st_ino
         set_up(host, "--rotate-password").expect_error(7, "too many connections", "as it was before")
         assert path.read_text() == text and path.stat().st_ino == inode
@@ -244,7 +246,7 @@ def test_hba_in_a_folder_that_is_not_writable_is_written_in_place_with_its_copy_
 
 @pytest.mark.parametrize("way", ["mount", "mode"])
 def test_read_only_hba_gets_the_lines_and_goes_on_with_them(host, way):
-    server = listening(host)
+    server = Cluster(host, DEBIAN).init().configure(listen_addresses="'*'")
     path = server.data / "pg_hba.conf"
     outside = host.write("etc/pg_hba.conf", "# rules\nlocal all all trust\nhost all all all reject\n")
     with contextlib.ExitStack() as stack:
@@ -253,10 +255,11 @@ def test_read_only_hba_gets_the_lines_and_goes_on_with_them(host, way):
         else:
             path.write_text(outside.read_text())
             path.chmod(0o400)
-        server.reload()
+        server.start()
         assert_refused(host, PERMISSION, "pg_hba.conf cannot be changed", "read-only", "before what is line 3 now",
                        "# BEGIN standfast", f'host replication "replicator" {STANDBY}/32 scram-sha-256')
         said = set_up(host).err
+        # As a person copies it from his terminal, with the margin that is shown there.
         block = said[said.index("# BEGIN standfast"):said.index("# END standfast")] + "# END standfast\n"
         (outside if way == "mount" else path).write_text(
             f"# rules\nlocal all all trust\n{block}host all all all reject\n")
