@@ -12,6 +12,10 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
+Result<FolderLock> FolderLock::take(const std::string& folder) {
+  return take(folder, "another run makes a cluster in \"" + folder + "\" just now");
+}
+
 Result<FolderLock> FolderLock::take(const std::string& folder, const std::string& held) {
   FolderLock lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock.fd_ < 0) return base::error_from_errno(errno, "could not open directory \"" + folder + "\"");

@@ -15,6 +15,8 @@ namespace standfast::setup {
 
 class FolderLock {
  public:
+  /// While a cluster is made in it.
+  static base::Result<FolderLock> take(const std::string& folder);
   /// `held` is the message of the error when another has it.
   static base::Result<FolderLock> take(const std::string& folder, const std::string& held);
   ~FolderLock();

@@ -147,8 +147,7 @@ Result<void> make_new_cluster(env::FileSystem& files, const server::Installation
   if (auto made = env::make_directories(files, parent, cluster.debian ? 0755 : 0700); !made) {
     return with_place_hint(std::move(made).error(), env::parent_of(parent));
   }
-  const FolderLock lock =
-      TRY(FolderLock::take(parent, "another run makes a cluster in \"" + parent + "\" just now"));
+  const FolderLock lock = TRY(FolderLock::take(parent));
   if (cluster.debian) return make_debian(files, cluster, wait);
   const std::string staging = target + ".standfast-init";
   TRY(remove_leftover(files, staging, wait));
