@@ -148,14 +148,7 @@ class Search {
   }
 
   void add_units() {
-    std::vector<std::string> names;
-    for (const std::string& folder : places_.unit_folders) {
-      for (const std::string& name : files_.list(folder).value_or({})) {
-        const bool is_ours = name.starts_with("postgresql") && name.ends_with(".service");
-        if (is_ours && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-      }
-    }
-    for (const std::string& name : names) {
+    for (const std::string& name : list_postgres_units(files_, places_.unit_folders)) {
       if (const auto directory = data_directory_of_unit(name)) add_plain(*directory, 0, name);
     }
   }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@
 #include "base/result.h"
 #include "env/file_system.h"
 #include "pg/server/debian.h"
+#include "pg/server/systemd.h"
 
 namespace standfast::server {
 
@@ -42,10 +44,7 @@ struct FoundCluster {
 struct SearchPlaces {
   DebianPlaces debian = {};
   std::string pgdg_root = "/var/lib/pgsql";
-  /// The first that has a unit of a name wins, as with systemd.
-  std::vector<std::string> unit_folders = {"/etc/systemd/system", "/run/systemd/system",
-                                           "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
-                                           "/lib/systemd/system"};
+  std::vector<std::string> unit_folders = {std::begin(kUnitFolders), std::end(kUnitFolders)};
   std::string proc = "/proc";
 };
 

@@ -91,14 +91,19 @@ TEST_F(SearchTest, PgdgsClustersAreFoundWithTheUnitThatNamesThem) {
   write("units/etc/postgresql-15.service.d/override.conf",
         "[Service]\nEnvironment=PGDATA=" + root_ + "/moved\n");
   write("moved/PG_VERSION", "15\n");
+  write("units/etc/postgresql-12-second.service", "[Service]\nEnvironment=PGDATA=" + root_ + "/second\n");
+  write("units/etc/not-postgresql.service", "[Service]\nEnvironment=PGDATA=" + root_ + "/third\n");
+  write("second/PG_VERSION", "12\n");
+  write("third/PG_VERSION", "12\n");
   const auto found = find();
-  ASSERT_EQ(found.size(), 2U);
+  ASSERT_EQ(found.size(), 3U);
   EXPECT_EQ(found[0].data_directory, root_ + "/pgsql/12/data");
   EXPECT_EQ(found[0].unit, "postgresql-12.service");
   EXPECT_EQ(found[0].port, 5412);
   EXPECT_EQ(found[0].major, 12);
-  EXPECT_EQ(found[1].data_directory, root_ + "/moved");
-  EXPECT_EQ(found[1].unit, "postgresql-15.service");
+  EXPECT_EQ(found[1].unit, "postgresql-12-second.service");
+  EXPECT_EQ(found[2].data_directory, root_ + "/moved");
+  EXPECT_EQ(found[2].unit, "postgresql-15.service");
 }
 
 TEST_F(SearchTest, RunningServersOfThisHostAreFoundOnce) {

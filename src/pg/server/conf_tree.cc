@@ -14,6 +14,7 @@ using base::Result;
 
 constexpr int kMaxDepth = 10;  // CONF_FILE_MAX_DEPTH
 constexpr std::size_t kMaxFiles = 500;
+constexpr std::size_t kMaxBytes = std::size_t{64} << 20U;  // of all files together
 
 bool same_name(std::string_view left, std::string_view right) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(),
@@ -58,6 +59,11 @@ Result<void> ConfTree::add_file(env::FileSystem& files, const std::string& path,
                  "Correct the line that names it.");
   }
   const std::string text = TRY(env::read_whole_file(files, real, pg::kMaxConfFileBytes));
+  bytes_read_ += text.size();
+  if (bytes_read_ > kMaxBytes) {
+    return Error(ErrorCode::kProtocol, fmt::format("\"{}\" and the files before it are too large", path),
+                 "No configuration is that long; look at what is included.");
+  }
   auto conf = pg::ConfFile::parse(text);
   if (!conf) return std::move(conf).error().with_context("\"" + path + "\"");
   for (const pg::ConfEntry& entry : conf->entries()) {

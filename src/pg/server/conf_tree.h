@@ -39,6 +39,7 @@ class ConfTree {
 
   std::vector<ConfTreeEntry> entries_;
   std::size_t files_read_ = 0;
+  std::size_t bytes_read_ = 0;
 };
 
 }  // namespace standfast::server

@@ -15,12 +15,13 @@ TEST(Units, OnlyNamesOfPostgresServersAreTaken) {
   EXPECT_EQ(major_of_unit("postgresql@15-main.service"), 15);
   EXPECT_EQ(major_of_unit("postgresql@15-my-cluster_2.x.service"), 15);
   EXPECT_EQ(major_of_unit("postgresql-17.service"), 17);
+  EXPECT_EQ(major_of_unit("postgresql-17-second.service"), 17);
   EXPECT_EQ(major_of_unit("postgresql.service"), 0);
-  for (const char* name :
-       {"", "sshd.service", "postgresql-17.socket", "postgresql-17", "postgresql@15-.service",
-        "postgresql@.service", "postgresql@15-a b.service", "postgresql@15-../x.service",
-        "postgresql-17.service\nsshd.service", "postgresql-170.service", "postgresql--1.service",
-        "--postgresql-17.service", "postgresql-x.service"}) {
+  for (const char* name : {"", "sshd.service", "postgresql-17.socket", "postgresql-17",
+                           "postgresql@15-.service", "postgresql@.service", "postgresql@15-a b.service",
+                           "postgresql@15-../x.service", "postgresql-17.service\nsshd.service",
+                           "postgresql-170.service", "postgresql--1.service", "postgresql-17-.service",
+                           "postgresql-17-a/b.service", "--postgresql-17.service", "postgresql-x.service"}) {
     EXPECT_FALSE(major_of_unit(name).has_value()) << name;
   }
   EXPECT_FALSE(major_of_unit("postgresql@15-" + std::string(200, 'a') + ".service").has_value());

@@ -106,6 +106,10 @@ Result<void> take_back(env::FileSystem& files, const DebianName& name, const std
     TRY(run_program({places.programs + "/pg_dropcluster", std::to_string(name.major), name.name}, wait));
   }
   if (TRY(files.inspect(marker_of(directory)))) TRY(files.remove_file(marker_of(directory)));
+  // As pg_dropcluster does: the folder of a version goes with its last cluster.
+  if (debian_name_of_place(files, directory, places) == name) {
+    static_cast<void>(files.remove_directory(env::parent_of(directory)));
+  }
   return base::ok();
 }
 

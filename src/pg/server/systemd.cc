@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -53,6 +54,19 @@ bool is_cluster_name(std::string_view name) {
 
 }  // namespace
 
+std::vector<std::string> list_postgres_units(env::FileSystem& files,
+                                             const std::vector<std::string>& folders) {
+  std::vector<std::string> names;
+  for (const std::string& folder : folders) {
+    for (const std::string& name : files.list(folder).value_or({})) {
+      if (major_of_unit(name) && std::find(names.begin(), names.end(), name) == names.end()) {
+        names.push_back(name);
+      }
+    }
+  }
+  return names;
+}
+
 bool systemd_runs() {
   // sd_booted(3)
   return access("/run/systemd/system", F_OK) == 0;
@@ -62,7 +76,13 @@ std::optional<int> major_of_unit(std::string_view unit) {
   if (unit.size() > kMaxUnitNameBytes || !unit.ends_with(kSuffix)) return std::nullopt;
   unit.remove_suffix(kSuffix.size());
   if (unit == "postgresql") return 0;
-  if (unit.starts_with("postgresql-")) return major_in(unit.substr(11));
+  if (unit.starts_with("postgresql-")) {
+    // PGDG's own, or one beside it: postgresql-15-second.
+    const std::string_view rest = unit.substr(11);
+    const std::size_t dash = rest.find('-');
+    if (dash != std::string_view::npos && !is_cluster_name(rest.substr(dash + 1))) return std::nullopt;
+    return major_in(rest.substr(0, dash));
+  }
   if (!unit.starts_with("postgresql@")) return std::nullopt;
   const std::string_view instance = unit.substr(11);
   const std::size_t dash = instance.find('-');
@@ -103,7 +123,11 @@ Result<bool> unit_runs_data_directory(env::FileSystem& files, const std::string&
 Result<std::optional<std::string>> find_unit(env::FileSystem& files, const std::string& data_directory,
                                              int major, const env::Wait& wait) {
   if (!systemd_runs()) return std::optional<std::string>();
-  std::vector<std::string> units = {fmt::format("postgresql-{}.service", major), "postgresql.service"};
+  auto units = list_postgres_units(files, {std::begin(kUnitFolders), std::end(kUnitFolders)});
+  std::erase_if(units, [&](const std::string& unit) {
+    const int named = major_of_unit(unit).value_or(0);
+    return named != 0 && named != major;
+  });
   if (const auto debian = TRY(find_debian_cluster(files, data_directory, major))) units = {debian->unit()};
   for (const std::string& unit : units) {
     if (TRY(unit_runs_data_directory(files, unit, data_directory, wait))) return std::optional(unit);

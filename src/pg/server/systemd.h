@@ -20,6 +20,14 @@
 
 namespace standfast::server {
 
+/// Where unit files are; the first that has a unit of a name wins, as with systemd.
+inline constexpr std::string_view kUnitFolders[] = {"/etc/systemd/system", "/run/systemd/system",
+                                                    "/usr/local/lib/systemd/system",
+                                                    "/usr/lib/systemd/system", "/lib/systemd/system"};
+/// Names of units that may run a PostgreSQL server, from the folders of unit files: also
+/// postgresql-15-second.service, as PGDG's documentation has it for a second cluster. Templates are left out.
+std::vector<std::string> list_postgres_units(env::FileSystem& files, const std::vector<std::string>& folders);
+
 /// Whether systemd is process 1 here.
 bool systemd_runs();
 /// The unit that runs this data directory; none where there is no systemd.
