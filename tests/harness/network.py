@@ -232,6 +232,16 @@ class Host:
                         f"gid={owner.pw_gid}", "tmpfs", str(path)], check=True)
         return path
 
+    def bind(self, place, source=None):
+        """Puts a folder or a file of this host in the place of one of the machine's; a folder that is not given is made,
+        empty. Every program that starts afterwards sees it there."""
+        if source is None:
+            source = self.folder / "places" / str(place).strip("/").replace("/", "-")
+            source.mkdir(parents=True)
+            os.makedirs(place, exist_ok=True)
+        self._binds += [str(source), str(place)]
+        return Path(source)
+
     def record(self, result):
         with open(self.network.log_folder / "commands.txt", "a", encoding="utf-8") as log:
             log.write(f"{self.name}{result}\n\n")
