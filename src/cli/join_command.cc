@@ -28,6 +28,9 @@ class JoinCommand final : public Command {
                    "file with the token, - for standard input (default: it is asked for)")
         ->type_name("FILE");
     app.add_flag("--replace", replace_, "rename a data directory that is there aside");
+    app.add_option("--move-old-to", options_.move_old_to,
+                   "where the replaced data directory is kept: missing or empty")
+        ->type_name("PATH");
     app.add_flag("--stop", stop_, "stop the server that runs there first");
     app.add_option("-p,--port", options_.port, "port of the standby, if not the primary's")
         ->type_name("PORT");

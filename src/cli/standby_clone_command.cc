@@ -52,6 +52,8 @@ nlohmann::ordered_json as_json(const clone::ClonePlan& plan) {
                                  {"timeline", plan.timeline.value()},
                                  {"stops_server", plan.stops_server}};
   json["moves_aside_to"] = plan.moves_aside_to ? nlohmann::ordered_json(*plan.moves_aside_to) : nullptr;
+  json["moves_old_to"] = plan.moves_old_to ? nlohmann::ordered_json(*plan.moves_old_to) : nullptr;
+  json["exchanges_entries"] = plan.inside_because.has_value();
   return json;
 }
 
@@ -113,6 +115,10 @@ class StandbyCloneCommand final : public Command {
         ->type_name("DIR")
         ->group(group);
     app.add_flag("--replace", options_.replace, "rename a data directory that is there aside")->group(group);
+    app.add_option("--move-old-to", options_.move_old_to,
+                   "where the replaced data directory is kept: missing or empty")
+        ->type_name("PATH")
+        ->group(group);
     app.add_flag("--stop", stop_, "stop the server that runs there first")->group(group);
     app.add_option("--pg-bin", bin_directory_, "folder of PostgreSQL's programs, for --stop")
         ->type_name("DIR")
@@ -238,7 +244,9 @@ class StandbyCloneCommand final : public Command {
       return base::ok();
     }
     auto staged = TRY(clone::fetch_clone(options_, environment));
-    const clone::CloneFacts facts = TRY(staged.put_in_place());
+    clone::CloneFacts facts = TRY(staged.put_in_place());
+    const std::string target = staged.target();
+    if (const auto moved = TRY(clone::move_old_directory(target, environment))) facts.moved_aside_to = moved;
     context.output.text(text_of(facts, context.program));
     context.output.json(as_json(facts, options_.target));
     return base::ok();
@@ -248,12 +256,8 @@ class StandbyCloneCommand final : public Command {
     std::string text = fmt::format("PostgreSQL {}, system identifier {}, timeline {}, WAL at {}\n",
                                    plan.server_version.to_string(), plan.system_id.to_string(),
                                    plan.timeline.value(), plan.wal_position.to_string());
-    if (plan.stops_server) text += fmt::format("would stop the server in \"{}\"\n", plan.target);
-    text += fmt::format("would copy into \"{}\"\n", plan.staging);
-    if (plan.moves_aside_to)
-      text += fmt::format("would rename \"{}\" to \"{}\"\n", plan.target, *plan.moves_aside_to);
-    return text +
-           fmt::format("would rename the copy to \"{}\"\nnothing was changed (--dry-run)\n", plan.target);
+    for (const std::string& line : clone::describe_places(plan)) text += line + "\n";
+    return text + "nothing was changed (--dry-run)\n";
   }
 
   std::string text_of(const clone::CloneFacts& facts, const std::string& program) const {

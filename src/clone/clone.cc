@@ -1,6 +1,9 @@
 #include "clone/clone.h"
 
+#include <fmt/format.h>
+
 #include "clone/fetch.h"
+#include "clone/old_directory.h"
 
 namespace standfast::clone {
 
@@ -22,6 +25,10 @@ const std::string& StagedClone::staging_path() const {
   return state_->staging->data_folder();
 }
 
+const std::string& StagedClone::target() const {
+  return state_->options.target;
+}
+
 const CloneFacts& StagedClone::facts() const {
   return state_->facts;
 }
@@ -30,16 +37,29 @@ Result<CloneFacts> StagedClone::put_in_place() {
   State& state = *state_;
   Placed placed = TRY(state.staging->put_in_place());
   state.placed = true;
-  state.facts.moved_aside_to = placed.aside;
+  state.facts.moved_aside_to = placed.old;
   state.hand_over_slot();
   state.facts.elapsed = state.stopwatch.elapsed();
-  if (!placed.not_durable) return state.facts;
-  base::Error error = std::move(*placed.not_durable)
+  state.tell_what_is_kept(placed);
+  if (!placed.unfinished) return state.facts;
+  base::Error error = std::move(*placed.unfinished)
                           .with_context("the copy is in place in \"" + state.options.target +
-                                        "\", but may not survive a power failure");
-  error.hint = "Look at the disk before this copy is relied on.";
-  if (placed.aside) error.hint += " The directory that was there is \"" + *placed.aside + "\" now.";
+                                        "\", but what comes after it failed and it may not survive a power "
+                                        "failure");
+  error.hint = "Look at the disk before this copy is relied on; the next run tries again.";
+  if (placed.old) error.hint += " What was there is in \"" + *placed.old + "\" now.";
   return error;
+}
+
+void StagedClone::State::tell_what_is_kept(const Placed& kept) const {
+  for (const std::string& place : kept.also_kept)
+    environment.reporter.info(fmt::format("what the old directory had elsewhere is kept in \"{}\"", place));
+  if (!kept.old || options.move_old_to || !env::is_same_or_inside(*kept.old, options.target)) return;
+  environment.reporter.warn(
+      fmt::format("the old directory is kept inside the new one, in \"{}\"", *kept.old),
+      fmt::format("Base backups of this server would copy it too. Move it away soon: mv {} /ANOTHER/PLACE "
+                  "(--move-old-to does that by itself).",
+                  *kept.old));
 }
 
 // Only now: were it moved before, a standby whose place the copy takes could not go on if that failed.
@@ -90,6 +110,48 @@ void StagedClone::State::clean_up() {
 
 Result<StagedClone> fetch_clone(const CloneOptions& options, const CloneEnvironment& environment) {
   return Fetch(options, environment).run();
+}
+
+Result<std::string> target_of(const std::string& path, const CloneEnvironment& environment) {
+  std::string target = TRY(resolve_target(environment.files, path));
+  if (target != env::absolute_path(path)) {
+    environment.reporter.info(
+        fmt::format("\"{}\" is a symbolic link: the directory is \"{}\"", env::absolute_path(path), target));
+  }
+  return target;
+}
+
+Result<std::optional<std::string>> move_old_directory(const std::string& target,
+                                                      const CloneEnvironment& environment) {
+  auto journal = TRY(read_stale_journal(environment.files, target));
+  if (!journal || !journal->old) return std::optional<std::string>();
+  const std::string place = journal->old->move_to;
+  TRY(move_old({environment.files, environment.stop, environment.reporter}, target, *journal));
+  return std::optional(place);
+}
+
+std::vector<std::string> describe_places(const ClonePlan& plan) {
+  std::vector<std::string> lines;
+  const auto add = [&lines]<typename... Args>(fmt::format_string<Args...> text, Args&&... args) {
+    lines.push_back(fmt::format(text, std::forward<Args>(args)...));
+  };
+  if (plan.first) lines.push_back(*plan.first);
+  if (plan.stops_server) add("would stop the server in \"{}\"", plan.target);
+  if (plan.inside_because) add("{}: it stays, and its entries are exchanged", *plan.inside_because);
+  add("would copy into \"{}\"", plan.staging);
+  if (plan.inside_because) {
+    if (plan.moves_aside_to) {
+      add("would rename the entries of \"{}\" into \"{}\", global/pg_control first", plan.target,
+          *plan.moves_aside_to);
+    }
+    add("would rename the entries of the copy into \"{}\", global/pg_control last", plan.target);
+  } else {
+    if (plan.moves_aside_to) add("would rename \"{}\" to \"{}\"", plan.target, *plan.moves_aside_to);
+    add("would rename the copy to \"{}\"", plan.target);
+  }
+  if (plan.moves_aside_to && plan.moves_old_to)
+    add("would move \"{}\" on to \"{}\"", *plan.moves_aside_to, *plan.moves_old_to);
+  return lines;
 }
 
 Result<ClonePlan> plan_clone(const CloneOptions& options, const CloneEnvironment& environment) {

@@ -2,9 +2,9 @@
 //
 //   fetch_clone()   connects twice, checks, receives BASE_BACKUP and, at the same time, the WAL; writes and
 //                   fsyncs into a staging folder beside the target; checks every byte against the manifest.
-//   put_in_place()  renames: the old directory aside, the staging to the target; puts the old one back if
-//   that
-//                   fails.
+//   put_in_place()  renames: the old directory aside, the staging to the target; or entry by entry, where the
+//                   target has to stay; puts the old one back if that fails.
+//   move_old_directory()  takes the old directory on to where move_old_to says.
 //
 // In between the caller may edit files in the staging folder (settings that belong to the primary).
 //
@@ -59,6 +59,7 @@ struct CloneOptions {
   std::vector<TablespaceMapping> tablespace_mappings = {};
   std::string label = "standfast base backup";
   std::optional<std::string> wal_directory = {};
+  std::optional<std::string> move_old_to = {};  ///< where a directory that is replaced is kept
   std::optional<std::uint64_t> max_rate_bytes_per_second = {};
   bool write_recovery_settings = false;              ///< -R
   std::optional<std::string> application_name = {};  ///< of the standby, for -R
@@ -97,7 +98,10 @@ struct ClonePlan {
   pg::Lsn wal_position;
   std::string target;
   std::string staging;
+  std::optional<std::string> inside_because = {};  ///< why the target stays and its entries are exchanged
   std::optional<std::string> moves_aside_to = {};
+  std::optional<std::string> moves_old_to = {};
+  std::optional<std::string> first = {};  ///< what would be done for an interrupted run
   bool stops_server = false;
 };
 
@@ -114,6 +118,7 @@ class StagedClone {
   StagedClone& operator=(StagedClone&&) noexcept;
 
   const std::string& staging_path() const;
+  const std::string& target() const;  ///< the directory itself, if a link to it was given
   const CloneFacts& facts() const;
   base::Result<CloneFacts> put_in_place();
 
@@ -126,6 +131,15 @@ class StagedClone {
 
 /// Connects and checks, changes nothing here or there.
 base::Result<ClonePlan> plan_clone(const CloneOptions& options, const CloneEnvironment& environment);
+/// The lines of the plan that say where the copy and the old directory would go.
+std::vector<std::string> describe_places(const ClonePlan& plan);
 base::Result<StagedClone> fetch_clone(const CloneOptions& options, const CloneEnvironment& environment);
+
+/// The directory that a path given by the user means; says so when that was a symbolic link.
+base::Result<std::string> target_of(const std::string& path, const CloneEnvironment& environment);
+/// Moves the old directory on, if a run into `target` (this one, or one that was killed) has still to. Gives
+/// its place then.
+base::Result<std::optional<std::string>> move_old_directory(const std::string& target,
+                                                            const CloneEnvironment& environment);
 
 }  // namespace standfast::clone

@@ -11,11 +11,14 @@ namespace standfast::clone::testing {
 
 class FaultyFileSystem final : public env::FileSystem {
  public:
-  enum class Operation { kCreate, kMakeDirectory, kRename, kRemove, kSync };
+  enum class Operation { kCreate, kMakeDirectory, kMakeLink, kSetMode, kRename, kRemove, kSync };
   /// True: the operation on this path (a rename: its new name) fails.
   std::function<bool(Operation, const std::string&)> fails = [](Operation, const std::string&) {
     return false;
   };
+
+  /// What is read for the mount points.
+  std::string mountinfo = "/proc/self/mountinfo";
 
   base::Result<std::unique_ptr<env::File>> create(const std::string& path, mode_t mode,
                                                   env::OnExisting on_existing) override {
@@ -26,13 +29,14 @@ class FaultyFileSystem final : public env::FileSystem {
     return real_.open_existing(path);
   }
   base::Result<std::unique_ptr<env::File>> open_for_reading(const std::string& path) override {
-    return real_.open_for_reading(path);
+    return real_.open_for_reading(path == "/proc/self/mountinfo" ? mountinfo : path);
   }
   base::Result<void> make_directory(const std::string& path, mode_t mode) override {
     if (fails(Operation::kMakeDirectory, path)) return full(path);
     return real_.make_directory(path, mode);
   }
   base::Result<void> make_symlink(const std::string& target, const std::string& path) override {
+    if (fails(Operation::kMakeLink, path)) return full(path);
     return real_.make_symlink(target, path);
   }
   base::Result<std::string> read_symlink(const std::string& path) override {
@@ -47,6 +51,7 @@ class FaultyFileSystem final : public env::FileSystem {
     return real_.rename_over(from, to);
   }
   base::Result<void> set_mode(const std::string& path, mode_t mode) override {
+    if (fails(Operation::kSetMode, path)) return full(path);
     return real_.set_mode(path, mode);
   }
   base::Result<void> set_owner(const std::string& path, uid_t owner, gid_t group) override {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "clone/clone.h"
+#include "clone/interrupted.h"
 #include "clone/source.h"
 #include "clone/staging.h"
 #include "clone/stream_queue.h"
@@ -36,6 +37,7 @@ struct StagedClone::State {
   std::optional<client::BackupPosition> hands_over_at = {};
 
   void hand_over_slot();
+  void tell_what_is_kept(const Placed& kept) const;
   void clean_up();
 };
 
@@ -48,8 +50,11 @@ class Fetch {
 
  private:
   base::Result<void> check_options() const;
+  base::Result<void> find_target();
+  base::Result<TargetState> inspect(OnRunningServer on_running_server) const;
   base::Result<void> look();
-  base::Result<void> undo_what_a_killed_run_renamed();
+  base::Result<void> look_at_folders() const;
+  base::Result<void> end_interrupted_placement();
   base::Result<void> remove_what_a_killed_run_left();
   base::Result<void> stop_server();
   base::Result<void> prepare_wal();
@@ -84,6 +89,8 @@ class Fetch {
   base::Reporter& reporter_;
   std::unique_ptr<StagedClone::State> state_;
 
+  /// Of a killed run, and only while it is not settled: in a plan.
+  std::optional<Interrupted> interrupted_;
   TargetState target_;
   std::optional<client::ReplicationConnection> backup_connection_;
   std::optional<client::ReplicationConnection> wal_connection_;

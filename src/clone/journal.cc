@@ -15,10 +15,8 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-constexpr int kFormat = 1;
-constexpr std::uint64_t kMaxJournalBytes = std::uint64_t{1} << 20U;
-constexpr std::string_view kJournalSuffix = ".standfast-clone.json";
-constexpr std::string_view kStagingSuffix = ".standfast-staging";
+constexpr int kFormat = 2;
+constexpr std::uint64_t kMaxJournalBytes = std::uint64_t{16} << 20U;  // a large pg_wal is listed by name
 
 /// Field 22 of /proc/PID/stat. The name of the program, field 2, may hold blanks and brackets.
 std::string start_of_process(env::FileSystem& files, pid_t process) {
@@ -37,40 +35,59 @@ bool is_alive(env::FileSystem& files, const Journal& journal) {
          start_of_process(files, journal.process) == journal.process_start;
 }
 
-bool is_entry_name(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos;
+bool is_plain_path(const std::string& path) {
+  return path.starts_with('/') && path.size() > 1 && path == env::absolute_path(path);
+}
+
+std::optional<SwapRoot> parse_root(const nlohmann::json& json, const Journal& journal) {
+  SwapRoot root{json.at("folder").get<std::string>(), json.at("old_entry").get<std::string>(),
+                json.at("outgoing").get<std::vector<std::string>>(),
+                json.at("incoming").get<std::vector<std::string>>()};
+  const std::string_view entry = root.old_entry;
+  constexpr std::string_view kTablespace = "pg_tblspc/";
+  const std::string_view name = entry.starts_with(kTablespace) ? entry.substr(kTablespace.size()) : entry;
+  if (std::ranges::count(journal.folders, inner_new_of(root.folder)) == 0 ||
+      !(entry.empty() || is_entry_name(name)) || !std::ranges::all_of(root.outgoing, is_entry_name) ||
+      !std::ranges::all_of(root.incoming, is_entry_name))
+    return std::nullopt;
+  return root;
 }
 
 /// No value: it names something that a clone cannot have renamed.
-std::optional<JournalPlacement> parse_placement(const nlohmann::json& json, const Journal& journal,
-                                                const std::string& target) {
+std::optional<JournalPlacement> parse_placement(const nlohmann::json& json, const Journal& journal) {
   JournalPlacement placement;
+  placement.time = json.at("time").get<std::string>();
+  placement.has_old = json.at("has_old").get<bool>();
   placement.target_was_empty = json.at("target_was_empty").get<bool>();
-  if (json.contains("aside")) {
-    placement.aside = json.at("aside").get<std::string>();
-    const std::string prefix = aside_prefix_of(target);
-    if (!placement.aside->starts_with(prefix) || !is_entry_name(placement.aside->substr(prefix.size())))
-      return std::nullopt;
-  }
-  for (const auto& item : json.at("entries")) {
-    JournalPlacement::Entries entries{item.at("folder").get<std::string>(),
-                                      item.at("names").get<std::vector<std::string>>()};
-    if (std::ranges::count(journal.folders, entries.folder) == 0 ||
-        env::base_name_of(entries.folder) != kInnerStagingName ||
-        !std::ranges::all_of(entries.names, is_entry_name))
-      return std::nullopt;
-    placement.entries.push_back(std::move(entries));
+  if (json.contains("mode_before")) placement.mode_before = json.at("mode_before").get<mode_t>();
+  if (!is_entry_name(placement.time)) return std::nullopt;
+  for (const auto& item : json.at("roots")) {
+    auto root = parse_root(item, journal);
+    if (!root) return std::nullopt;
+    placement.roots.push_back(*std::move(root));
   }
   return placement;
 }
 
+std::optional<JournalOld> parse_old(const nlohmann::json& json, const std::string& target) {
+  JournalOld old{json.at("path").get<std::string>(), json.at("move_to").get<std::string>(),
+                 json.at("copied").get<bool>()};
+  if (!is_old_path_of(target, old.path) || !is_plain_path(old.move_to)) return std::nullopt;
+  return old;
+}
+
 nlohmann::ordered_json as_json(const JournalPlacement& placement) {
-  nlohmann::ordered_json json;
-  if (placement.aside) json["aside"] = *placement.aside;
-  json["target_was_empty"] = placement.target_was_empty;
-  json["entries"] = nlohmann::ordered_json::array();
-  for (const JournalPlacement::Entries& entries : placement.entries)
-    json["entries"].push_back({{"folder", entries.folder}, {"names", entries.names}});
+  nlohmann::ordered_json json = {{"time", placement.time},
+                                 {"has_old", placement.has_old},
+                                 {"target_was_empty", placement.target_was_empty}};
+  if (placement.mode_before) json["mode_before"] = *placement.mode_before;
+  json["roots"] = nlohmann::ordered_json::array();
+  for (const SwapRoot& root : placement.roots) {
+    json["roots"].push_back({{"folder", root.folder},
+                             {"old_entry", root.old_entry},
+                             {"outgoing", root.outgoing},
+                             {"incoming", root.incoming}});
+  }
   return json;
 }
 
@@ -85,6 +102,11 @@ std::string as_text(const Journal& journal) {
   }
   if (journal.kept) json["kept"] = true;
   if (journal.placement) json["placement"] = as_json(*journal.placement);
+  if (journal.move_old_to) json["move_old_to"] = *journal.move_old_to;
+  if (journal.old) {
+    json["old"] = {
+        {"path", journal.old->path}, {"move_to", journal.old->move_to}, {"copied", journal.old->copied}};
+  }
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -110,8 +132,16 @@ Result<Journal> parse(const std::string& text, const std::string& path, const st
     }
     journal.kept = json.value("kept", false);
     if (json.contains("placement")) {
-      journal.placement = parse_placement(json.at("placement"), journal, target);
+      journal.placement = parse_placement(json.at("placement"), journal);
       if (!journal.placement) return malformed;
+    }
+    if (json.contains("move_old_to")) {
+      journal.move_old_to = json.at("move_old_to").get<std::string>();
+      if (!is_plain_path(*journal.move_old_to)) return malformed;
+    }
+    if (json.contains("old")) {
+      journal.old = parse_old(json.at("old"), target);
+      if (!journal.old) return malformed;
     }
     return journal;
   } catch (const nlohmann::json::exception&) {
@@ -121,32 +151,16 @@ Result<Journal> parse(const std::string& text, const std::string& path, const st
 
 }  // namespace
 
-std::string journal_path_of(const std::string& target) {
-  return target + std::string(kJournalSuffix);
-}
-
-std::string staging_path_of(const std::string& target) {
-  return target + std::string(kStagingSuffix);
-}
-
-bool is_staging_path(const std::string& path) {
-  return path.starts_with('/') && path == env::absolute_path(path) &&
-         (path.ends_with(kStagingSuffix) || env::base_name_of(path) == kInnerStagingName);
-}
-
-std::string aside_prefix_of(const std::string& target) {
-  return target + ".standfast-old-";
-}
-
-Result<Journal> new_journal(env::FileSystem& files) {
+Result<Journal> new_journal(env::FileSystem& files, Placing placing) {
   Journal journal;
+  journal.placing = placing;
   journal.process = getpid();
   journal.process_start = start_of_process(files, journal.process);
   return journal;
 }
 
 Result<void> create_journal(env::FileSystem& files, const std::string& target, const Journal& journal) {
-  const std::string path = journal_path_of(target);
+  const std::string path = journal_path_of(target, journal.placing);
   // Whole from the beginning: a run that is killed here must not leave half a journal.
   const std::string own = fmt::format("{}.{}", path, journal.process);
   TRY(env::write_file_durably(files, own, as_text(journal), {.mode = 0600}));
@@ -159,34 +173,42 @@ Result<void> create_journal(env::FileSystem& files, const std::string& target, c
 }
 
 Result<void> write_journal(env::FileSystem& files, const std::string& target, const Journal& journal) {
-  return env::write_file_durably(files, journal_path_of(target), as_text(journal), {.mode = 0600});
+  return env::write_file_durably(files, journal_path_of(target, journal.placing), as_text(journal),
+                                 {.mode = 0600});
 }
 
-Result<void> remove_journal(env::FileSystem& files, const std::string& target) {
-  const std::string path = journal_path_of(target);
+Result<void> remove_journal(env::FileSystem& files, const std::string& target, const Journal& journal) {
+  const std::string path = journal_path_of(target, journal.placing);
   if (!TRY(files.inspect(path))) return base::ok();
   TRY(files.remove_file(path));
   // What a run left that was killed while it wrote.
   if (TRY(files.inspect(path + ".standfast-tmp"))) TRY(files.remove_file(path + ".standfast-tmp"));
-  return files.sync_directory(env::parent_of(path));
+  TRY(files.sync_directory(env::parent_of(path)));
+  // Its folder goes with the last thing in it.
+  if (journal.placing == Placing::kInside) static_cast<void>(files.remove_directory(inner_folder_of(target)));
+  return base::ok();
 }
 
 Result<std::optional<Journal>> read_stale_journal(env::FileSystem& files, const std::string& target) {
-  const std::string path = journal_path_of(target);
-  const auto info = TRY(files.inspect(path));
-  if (!info) return std::optional<Journal>();
-  // Whoever can write this file decides which folders are removed.
-  if (info->kind != env::FileKind::kRegular || info->owner != env::effective_user()) {
-    return Error(ErrorCode::kPermission, fmt::format("the journal \"{}\" belongs to another user", path),
-                 "Find out who put it there, and remove it by hand.");
+  for (const Placing placing : {Placing::kInside, Placing::kBeside}) {
+    const std::string path = journal_path_of(target, placing);
+    const auto info = TRY(files.inspect(path));
+    if (!info) continue;
+    // Whoever can write this file decides which folders are removed.
+    if (info->kind != env::FileKind::kRegular || info->owner != env::effective_user()) {
+      return Error(ErrorCode::kPermission, fmt::format("the journal \"{}\" belongs to another user", path),
+                   "Find out who put it there, and remove it by hand.");
+    }
+    Journal journal = TRY(parse(TRY(env::read_whole_file(files, path, kMaxJournalBytes)), path, target));
+    journal.placing = placing;
+    if (is_alive(files, journal)) {
+      return Error(ErrorCode::kInUse,
+                   fmt::format("another clone into \"{}\" is running, process {}", target, journal.process),
+                   "Wait for it, or end it.");
+    }
+    return std::optional(std::move(journal));
   }
-  Journal journal = TRY(parse(TRY(env::read_whole_file(files, path, kMaxJournalBytes)), path, target));
-  if (is_alive(files, journal)) {
-    return Error(ErrorCode::kInUse,
-                 fmt::format("another clone into \"{}\" is running, process {}", target, journal.process),
-                 "Wait for it, or end it.");
-  }
-  return std::optional(std::move(journal));
+  return std::optional<Journal>();
 }
 
 }  // namespace standfast::clone

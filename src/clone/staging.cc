@@ -1,9 +1,10 @@
 #include "clone/staging.h"
 
-#include <ctime>
+#include <algorithm>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
+
+#include "env/process.h"
 
 namespace standfast::clone {
 
@@ -11,16 +12,34 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-std::string aside_path_of(const std::string& target) {
-  return fmt::format("{}{:%Y%m%dT%H%M%S}", aside_prefix_of(target), fmt::gmtime(std::time(nullptr)));
+namespace {
+
+constexpr std::string_view kWal = "pg_wal";
+
+/// Made when it is missing; it may be there, with what an earlier run has kept in it.
+Result<void> make_inner_folder(env::FileSystem& files, const std::string& folder) {
+  const std::string inner = inner_folder_of(folder);
+  if (const auto info = TRY(files.inspect(inner))) {
+    if (info->kind == env::FileKind::kDirectory && info->owner == env::effective_user()) return base::ok();
+    return Error(ErrorCode::kTargetRefused, fmt::format("\"{}\" is not a folder of this user's", inner),
+                 "Its name is taken by what a clone makes there. Move it away by hand.");
+  }
+  TRY(files.make_directory(inner, 0700));
+  return files.sync_directory(folder);
 }
+
+/// Gone with the last thing in it.
+void remove_inner_folder(env::FileSystem& files, const std::string& folder) {
+  static_cast<void>(files.remove_directory(inner_folder_of(folder)));
+}
+
+}  // namespace
 
 Staging::Staging(env::FileSystem& files, Options options, Journal journal)
     : files_(&files),
       options_(std::move(options)),
       journal_(std::move(journal)),
-      data_folder_(staging_path_of(options_.target)),
-      wal_folder_(data_folder_ + "/pg_wal") {}
+      data_folder_(staging_path_of(options_.target, options_.placing)) {}
 
 Result<Staging> Staging::create(env::FileSystem& files, Options options) {
   const std::string parent = env::parent_of(options.target);
@@ -28,7 +47,8 @@ Result<Staging> Staging::create(env::FileSystem& files, Options options) {
     return Error(ErrorCode::kTargetRefused, fmt::format("the directory \"{}\" does not exist", parent),
                  "Make it first; the copy is made beside its final place.");
   }
-  Staging staging(files, std::move(options), TRY(new_journal(files)));
+  const Placing placing = options.placing;
+  Staging staging(files, std::move(options), TRY(new_journal(files, placing)));
   auto made = staging.make_folders();
   if (made) return staging;
   Error error = std::move(made).error();
@@ -41,6 +61,17 @@ Result<Staging> Staging::create(env::FileSystem& files, Options options) {
 }
 
 Result<void> Staging::make_folders() {
+  TRY(make_data_folder());
+  for (const std::string& name : options_.mounted_entries) {
+    entry_folders_[name] =
+        TRY(add_root({.folder = fmt::format("{}/{}", options_.target, name), .old_entry = name}));
+  }
+  TRY(make_wal_folder());
+  return files_->make_directory(wal_folder_ + "/archive_status", options_.modes.directory);
+}
+
+Result<void> Staging::make_data_folder() {
+  if (options_.placing == Placing::kInside) TRY(make_inner_folder(*files_, options_.target));
   if (TRY(files_->inspect(data_folder_))) {
     // Not in any journal, so nobody can say whose it is.
     return Error(
@@ -52,31 +83,49 @@ Result<void> Staging::make_folders() {
   has_journal_ = true;
   TRY(files_->make_directory(data_folder_, options_.modes.directory));
   made_data_folder_ = true;
-  if (options_.wal_directory) {
-    wal_folder_ = TRY(add_outside(*options_.wal_directory, "--waldir"));
-    TRY(files_->make_symlink(*options_.wal_directory, data_folder_ + "/pg_wal"));
-  } else {
-    TRY(files_->make_directory(wal_folder_, options_.modes.directory));
-  }
-  return files_->make_directory(wal_folder_ + "/archive_status", options_.modes.directory);
+  return base::ok();
 }
 
-Result<std::string> Staging::add_outside(const std::string& final_path, const std::string& what) {
-  Outside outside;
-  outside.final_path = final_path;
-  outside.staging_path = final_path + "/" + std::string(kInnerStagingName);
-  outside.was = TRY(inspect_outside_folder(*files_, final_path, options_.target, what));
-  journal_.folders.push_back(outside.staging_path);
+Result<void> Staging::make_wal_folder() {
+  if (options_.wal_directory) {
+    if (entry_folders_.contains(std::string(kWal))) {
+      return Error(
+          ErrorCode::kTargetRefused,
+          fmt::format("\"{}/pg_wal\" is a mount point, so the WAL cannot go elsewhere", options_.target),
+          "Leave --waldir out, or unmount that one.");
+    }
+    wal_folder_ = TRY(add_outside({*options_.wal_directory, options_.target, "--waldir"}));
+    TRY(files_->make_symlink(*options_.wal_directory, data_folder_ + "/pg_wal"));
+    entry_folders_[std::string(kWal)] = wal_folder_;
+  } else if (const auto mounted = entry_folders_.find(std::string(kWal)); mounted != entry_folders_.end()) {
+    wal_folder_ = mounted->second;
+  } else {
+    wal_folder_ = data_folder_ + "/pg_wal";
+    TRY(files_->make_directory(wal_folder_, options_.modes.directory));
+  }
+  return base::ok();
+}
+
+Result<std::string> Staging::add_root(Root root) {
+  const std::string staging = inner_new_of(root.folder);
+  journal_.folders.push_back(staging);
   TRY(write_journal(*files_, options_.target, journal_));
-  TRY(env::make_directories(*files_, final_path, options_.modes.directory));
-  outside_.push_back(outside);
-  TRY(files_->make_directory(outside.staging_path, options_.modes.directory));
-  outside_.back().made = true;
-  return outside.staging_path;
+  TRY(env::make_directories(*files_, root.folder, options_.modes.directory));
+  roots_.push_back(std::move(root));
+  TRY(make_inner_folder(*files_, roots_.back().folder));
+  TRY(files_->make_directory(staging, options_.modes.directory));
+  roots_.back().made_new = true;
+  return staging;
+}
+
+Result<std::string> Staging::add_outside(const OutsideQuestion& question) {
+  const OutsideState state = TRY(inspect_outside_folder(*files_, question, options_.old_links));
+  return add_root({.folder = question.path, .old_entry = state.old_entry, .was = state.kind});
 }
 
 Result<TablespacePlace> Staging::add_tablespace(std::uint32_t oid, const std::string& final_path) {
-  const std::string folder = TRY(add_outside(final_path, fmt::format("the location of tablespace {}", oid)));
+  const std::string folder =
+      TRY(add_outside({final_path, options_.target, fmt::format("the location of tablespace {}", oid)}));
   return TablespacePlace{folder, final_path};
 }
 
@@ -95,95 +144,84 @@ Result<void> Staging::keep() {
   return write_journal(*files_, options_.target, journal_);
 }
 
-Result<void> Staging::sync_directory(const std::string& path) {
-  return options_.sync == SyncFiles::kYes ? files_->sync_directory(path) : base::ok();
-}
-
 // ---------------------------------------------------------------- putting in place
 
 Result<Placed> Staging::put_in_place() {
   // The copy took a while; what is there now counts.
   const TargetState target = TRY(inspect_target(*files_, options_.target, options_.rules));
   TRY(note_placement(target));
-  if (auto renamed = rename_all(target); !renamed) return undone(std::move(renamed).error());
+  auto done = perform_swap(*files_, options_.target, journal_, options_.sync, options_.modes.directory);
+  if (!done) return undone(std::move(done).error());
   // From here on the copy is in place, whatever becomes of what is tidied up.
   Placed placed;
-  placed.aside = journal_.placement->aside;
-  for (const Outside& outside : outside_) static_cast<void>(files_->remove_directory(outside.staging_path));
-  outside_.clear();
-  data_folder_.clear();
-  made_data_folder_ = false;
-  has_journal_ = false;
-  if (auto synced = sync_directory(env::parent_of(target.path)); !synced) {
-    // The journal stays: if the renames are lost, the next run finds out how far they came.
-    placed.not_durable = std::move(synced).error();
-    return placed;
+  std::vector<std::string> kept = kept_places_of(options_.target, journal_);
+  if (!kept.empty()) {
+    placed.old = kept.front();
+    placed.also_kept.assign(kept.begin() + 1, kept.end());
   }
-  static_cast<void>(remove_journal(*files_, options_.target));
+  forget_folders();
+  // When it fails the journal stays: the next run finds out how far this came.
+  if (auto finished = finish_swap(*files_, options_.target, journal_, options_.sync); !finished)
+    placed.unfinished = std::move(finished).error();
   return placed;
 }
 
 Result<void> Staging::note_placement(const TargetState& target) {
   JournalPlacement placement;
-  if (target.kind == TargetKind::kDataDirectory) placement.aside = aside_path_of(target.path);
-  placement.target_was_empty = target.kind == TargetKind::kEmpty;
-  for (const Outside& outside : outside_)
-    placement.entries.push_back({outside.staging_path, TRY(files_->list(outside.staging_path))});
+  placement.time = time_for_name();
+  placement.has_old = target.kind == TargetKind::kDataDirectory;
+  journal_.move_old_to = options_.move_old_to;
+  for (const Root& root : roots_) placement.roots.push_back(TRY(swap_of(root, target)));
+  if (options_.placing == Placing::kBeside) {
+    placement.target_was_empty = target.kind == TargetKind::kEmpty;
+  } else {
+    // Last, so that the folders outside are ready when it comes.
+    placement.roots.push_back(TRY(swap_of({.folder = options_.target}, target)));
+    const auto info = TRY(files_->inspect(options_.target));
+    if (info && info->mode != options_.modes.directory) placement.mode_before = info->mode;
+  }
   journal_.placement = std::move(placement);
   return write_journal(*files_, options_.target, journal_);
 }
 
-Result<void> Staging::rename_all(const TargetState& target) {
-  for (const JournalPlacement::Entries& entries : journal_.placement->entries) {
-    const std::string final_path = env::parent_of(entries.folder);
-    for (const std::string& name : entries.names)
-      TRY(files_->rename_no_replace(entries.folder + "/" + name, final_path + "/" + name));
-    TRY(sync_directory(final_path));
+Result<SwapRoot> Staging::swap_of(const Root& root, const TargetState& target) const {
+  SwapRoot swap{.folder = root.folder, .old_entry = root.old_entry};
+  swap.incoming = TRY(entries_of(*files_, inner_new_of(root.folder)));
+  std::erase(swap.incoming, "lost+found");  // of the source's disk, and this one may have its own
+  const bool is_in_target = env::is_same_or_inside(root.folder, options_.target);
+  if (!is_in_target) {
+    const OutsideQuestion question{root.folder, options_.target, "the folder"};
+    OutsideState now = TRY(inspect_outside_folder(*files_, question, options_.old_links));
+    swap.outgoing = std::move(now.outgoing);
+  } else if (target.kind == TargetKind::kDataDirectory) {
+    swap.outgoing = TRY(entries_of(*files_, root.folder));
   }
-  if (journal_.placement->target_was_empty) TRY(files_->remove_directory(target.path));
-  if (journal_.placement->aside) TRY(files_->rename_no_replace(target.path, *journal_.placement->aside));
-  return files_->rename_no_replace(data_folder_, target.path);
+  if (root.folder == options_.target) {
+    // Disks that are mounted in it stay; each is a root of its own.
+    std::erase_if(swap.outgoing,
+                  [&](const auto& name) { return std::ranges::count(options_.mounted_entries, name) > 0; });
+  }
+  return swap;
 }
 
 Error Staging::undone(Error error) {
-  const std::optional<std::string> aside = journal_.placement->aside;
-  const auto undone = undo_placement(*files_, options_.target, journal_);
+  const std::vector<std::string> kept = kept_places_of(options_.target, journal_);
+  const auto undone = undo_swap(*files_, options_.target, journal_);
   if (undone) return error;
   // Only a later run can do it, and it needs the folders and the journal for that.
-  outside_.clear();
-  made_data_folder_ = false;
-  has_journal_ = false;
+  forget_folders();
   error.hint = fmt::format("What was renamed could not be renamed back ({}). The next run tries again.",
                            undone.error().message);
-  if (aside && files_->inspect(*aside).value_or(std::nullopt))
-    error.hint += fmt::format(" The directory that was there is \"{}\" now.", *aside);
+  if (!kept.empty() && files_->inspect(kept.front()).value_or(std::nullopt))
+    error.hint += fmt::format(" What was there is in \"{}\" now.", kept.front());
   return error;
 }
 
-Result<PlacementState> undo_placement(env::FileSystem& files, const std::string& target, Journal& journal) {
-  if (!journal.placement) return PlacementState::kNone;
-  const JournalPlacement& placement = *journal.placement;
-  // The copy's own rename is the last one.
-  if (!TRY(files.inspect(staging_path_of(target)))) return PlacementState::kPlaced;
-  for (const JournalPlacement::Entries& entries : placement.entries) {
-    const std::string final_path = env::parent_of(entries.folder);
-    for (const std::string& name : entries.names) {
-      const std::string staged = entries.folder + "/" + name;
-      // What is still in the staging folder was not renamed; something else has that name then.
-      if (TRY(files.inspect(staged)) || !TRY(files.inspect(final_path + "/" + name))) continue;
-      TRY(files.rename_no_replace(final_path + "/" + name, staged));
-    }
-    TRY(files.sync_directory(final_path));
-  }
-  if (!TRY(files.inspect(target))) {
-    if (placement.target_was_empty) TRY(files.make_directory(target, 0700));
-    if (placement.aside && TRY(files.inspect(*placement.aside)))
-      TRY(files.rename_no_replace(*placement.aside, target));
-    TRY(files.sync_directory(env::parent_of(target)));
-  }
-  journal.placement.reset();
-  TRY(write_journal(files, target, journal));
-  return PlacementState::kUndone;
+void Staging::forget_folders() {
+  roots_.clear();
+  data_folder_.clear();
+  made_data_folder_ = false;
+  has_journal_ = false;
 }
 
 // ---------------------------------------------------------------- removing
@@ -193,20 +231,27 @@ Result<void> Staging::remove() {
   const auto note = [&first](Result<void> result) {
     if (!result && first) first = std::move(result);
   };
-  for (const Outside& outside : outside_) {
-    if (outside.made) note(env::remove_tree(*files_, outside.staging_path));
-    if (outside.was == OutsideKind::kMissing) note(files_->remove_directory(outside.final_path));
+  for (const Root& root : roots_) {
+    if (root.made_new) note(env::remove_tree(*files_, inner_new_of(root.folder)));
+    remove_inner_folder(*files_, root.folder);
+    if (root.was == OutsideKind::kMissing) note(files_->remove_directory(root.folder));
   }
   if (made_data_folder_) note(env::remove_tree(*files_, data_folder_));
-  if (!first || !has_journal_) return first;
-  journal_.folders.clear();
-  note(journal_.slot ? write_journal(*files_, options_.target, journal_)
-                     : remove_journal(*files_, options_.target));
+  if (first && has_journal_) {
+    journal_.folders.clear();
+    note(journal_.slot ? write_journal(*files_, options_.target, journal_)
+                       : remove_journal(*files_, options_.target, journal_));
+  }
+  if (options_.placing == Placing::kInside) remove_inner_folder(*files_, options_.target);
   return first;
 }
 
 Result<void> Staging::remove_stale(env::FileSystem& files, const Journal& journal) {
-  for (const std::string& folder : journal.folders) TRY(env::remove_tree(files, folder));
+  constexpr std::string_view kInnerNew = "/.standfast/new";
+  for (const std::string& folder : journal.folders) {
+    TRY(env::remove_tree(files, folder));
+    if (folder.ends_with(kInnerNew)) static_cast<void>(files.remove_directory(env::parent_of(folder)));
+  }
   return base::ok();
 }
 

@@ -23,11 +23,11 @@ class StagingTest : public FolderTest {
     with_wal.wal_directory = at("wal");
     Staging staging = TRY(Staging::create(faulty_, with_wal));
     put("data.standfast-staging/PG_VERSION", "15\n");
-    put("wal/standfast-staging/000000010000000000000001", "wal");
+    put("wal/.standfast/new/000000010000000000000001", "wal");
     for (const char* name : {"ts1", "ts2"}) {
       const TablespacePlace place = TRY(staging.add_tablespace(16385, at(name)));
       EXPECT_EQ(place.link_target, at(name));
-      put(std::string(name) + "/standfast-staging/PG_15_202209061/5/16390", "table");
+      put(std::string(name) + "/.standfast/new/PG_15_202209061/5/16390", "table");
     }
     return staging;
   }
@@ -37,8 +37,8 @@ class StagingTest : public FolderTest {
     EXPECT_EQ(read("wal/000000010000000000000001"), "wal");
     EXPECT_EQ(read("ts1/PG_15_202209061/5/16390"), "table");
     EXPECT_EQ(read("ts2/PG_15_202209061/5/16390"), "table");
-    for (const char* rest : {"data.standfast-staging", "wal/standfast-staging", "ts1/standfast-staging",
-                             "data.standfast-clone.json"})
+    for (const char* rest :
+         {"data.standfast-staging", "wal/.standfast", "ts1/.standfast", "data.standfast-clone.json"})
       EXPECT_FALSE(exists(rest)) << rest;
   }
   std::vector<std::string> names() { return *files_.list(folder_); }
@@ -49,9 +49,9 @@ class StagingTest : public FolderTest {
 TEST_F(StagingTest, EverythingComesToItsPlace) {
   auto staging = stage();
   ASSERT_TRUE(staging) << staging.error().message;
-  const auto aside = staging->put_in_place();
-  ASSERT_TRUE(aside) << aside.error().message;
-  EXPECT_FALSE(aside->aside);
+  const auto placed = staging->put_in_place();
+  ASSERT_TRUE(placed) << placed.error().message;
+  EXPECT_FALSE(placed->old);
   expect_in_place();
 }
 
@@ -67,10 +67,10 @@ TEST_F(StagingTest, TheOldDirectoryIsMovedAsideWhole) {
   put_data_directory("data", kOther, pg::DbState::kShutDown);
   auto staging = stage(OnDataDirectory::kReplace);
   ASSERT_TRUE(staging);
-  const auto aside = staging->put_in_place();
-  ASSERT_TRUE(aside) << aside.error().message;
+  const auto placed = staging->put_in_place();
+  ASSERT_TRUE(placed) << placed.error().message;
   expect_in_place();
-  EXPECT_EQ(*env::read_whole_file(files_, *aside->aside + "/base/5/112", 100), "old data");
+  EXPECT_EQ(*env::read_whole_file(files_, *placed->old + "/base/5/112", 100), "old data");
 }
 
 TEST_F(StagingTest, WhateverRenameFailsTheOldDirectoryIsWhereItWas) {
@@ -118,7 +118,7 @@ TEST_F(StagingTest, ARunKilledAtAnyStepOfPlacingIsUndoneByTheNext) {
     faulty_.fails = [](Operation, const std::string&) { return false; };
     auto journal = *read_stale_journal(files_, at("data"));
     if (!journal) break;
-    const auto state = undo_placement(files_, at("data"), *journal);
+    const auto state = undo_swap(files_, at("data"), *journal);
     ASSERT_TRUE(state) << turn << ": " << state.error().message;
     if (*state == PlacementState::kPlaced) {
       ++placed;
@@ -129,10 +129,10 @@ TEST_F(StagingTest, ARunKilledAtAnyStepOfPlacingIsUndoneByTheNext) {
       EXPECT_EQ(read("data/base/5/112"), "old data") << turn;
       EXPECT_EQ(read("data.standfast-staging/PG_VERSION"), "15\n") << turn;
       for (const char* name : {"ts1", "ts2", "wal"})
-        EXPECT_EQ(*files_.list(at(name)), std::vector<std::string>{"standfast-staging"}) << name << turn;
+        EXPECT_EQ(*files_.list(at(name)), std::vector<std::string>{".standfast"}) << name << turn;
       EXPECT_FALSE((*read_stale_journal(files_, at("data")))->placement);
       ASSERT_TRUE(Staging::remove_stale(files_, *journal));
-      ASSERT_TRUE(remove_journal(files_, at("data")));
+      ASSERT_TRUE(remove_journal(files_, at("data"), *journal));
       EXPECT_EQ(names(), (std::vector<std::string>{"data", "ts1", "ts2", "wal"})) << turn;
     }
     TearDown();
@@ -152,11 +152,11 @@ TEST_F(StagingTest, AFailedFsyncAfterTheRenamesTakesNothingBack) {
   };
   const auto placed = staging->put_in_place();
   ASSERT_TRUE(placed) << placed.error().message;
-  EXPECT_TRUE(placed->not_durable);
+  EXPECT_TRUE(placed->unfinished);
   ASSERT_TRUE(staging->remove());
   EXPECT_EQ(read("data/PG_VERSION"), "15\n");
   EXPECT_EQ(read("ts1/PG_15_202209061/5/16390"), "table");
-  EXPECT_EQ(*env::read_whole_file(files_, *placed->aside + "/base/5/112", 100), "old data");
+  EXPECT_EQ(*env::read_whole_file(files_, *placed->old + "/base/5/112", 100), "old data");
 }
 
 TEST_F(StagingTest, TheSecondOfTwoRunsTouchesNothingOfTheFirst) {
@@ -172,15 +172,35 @@ TEST_F(StagingTest, TheSecondOfTwoRunsTouchesNothingOfTheFirst) {
 TEST_F(StagingTest, AJournalCannotRenameWhatNoCloneRenames) {
   auto staging = stage();
   ASSERT_TRUE(staging);
-  Journal journal = **read_stale_journal(files_, at("data"));
-  for (const char* aside : {"/etc", "/x.standfast-old-1", "data.standfast-old-/../etc"}) {
-    journal.placement = JournalPlacement{.aside = aside};
-    ASSERT_TRUE(write_journal(files_, at("data"), journal));
-    EXPECT_FALSE(read_stale_journal(files_, at("data"))) << aside;
+  const Journal good = **read_stale_journal(files_, at("data"));
+  const auto is_refused = [&](const Journal& journal) {
+    EXPECT_TRUE(write_journal(files_, at("data"), journal));
+    return !read_stale_journal(files_, at("data"));
+  };
+  Journal journal = good;
+  for (const char* time : {"", "..", "/etc", "x/../../etc"}) {
+    journal.placement = JournalPlacement{.time = time};
+    EXPECT_TRUE(is_refused(journal)) << time;
   }
-  journal.placement = JournalPlacement{.entries = {{at("ts1/standfast-staging"), {"../x"}}}};
-  ASSERT_TRUE(write_journal(files_, at("data"), journal));
-  EXPECT_FALSE(read_stale_journal(files_, at("data")));
+  const SwapRoot roots[] = {{.folder = at("ts1"), .incoming = {"../x"}},
+                            {.folder = at("ts1"), .outgoing = {".."}},
+                            {.folder = at("ts1"), .old_entry = "pg_tblspc/../../x"},
+                            {.folder = at("ts1"), .old_entry = ".."},
+                            {.folder = "/etc", .incoming = {"passwd"}}};
+  for (const SwapRoot& root : roots) {
+    journal.placement = JournalPlacement{.time = "1", .roots = {root}};
+    EXPECT_TRUE(is_refused(journal)) << root.folder << root.old_entry;
+  }
+  journal.placement = JournalPlacement{.time = "1", .roots = {{.folder = at("ts1"), .incoming = {"x"}}}};
+  EXPECT_FALSE(is_refused(journal));
+  journal = good;
+  for (const auto& [path, to] : {std::pair<std::string, std::string>("/etc", "/x"),
+                                 {at("data.standfast-old-/../x"), "/x"},
+                                 {at("data.standfast-old-1"), "x"},
+                                 {at("data.standfast-old-1"), "/x/../y"}}) {
+    journal.old = JournalOld{path, to};
+    EXPECT_TRUE(is_refused(journal)) << path << to;
+  }
 }
 
 TEST_F(StagingTest, RemovingLeavesNothing) {
@@ -226,7 +246,7 @@ TEST_F(StagingTest, TheNextRunRemovesWhatAKilledOneLeft) {
   EXPECT_EQ(journal->slot->name, "s1");
   EXPECT_EQ(journal->slot->system_id, kOther);
   ASSERT_TRUE(Staging::remove_stale(files_, *journal));
-  ASSERT_TRUE(remove_journal(files_, at("data")));
+  ASSERT_TRUE(remove_journal(files_, at("data"), *journal));
   EXPECT_EQ(names(), (std::vector<std::string>{"ts1", "ts2", "wal"})) << "empty folders, which no run minds";
 }
 
@@ -242,9 +262,9 @@ TEST_F(StagingTest, ASlotThatCouldNotBeDroppedStaysInTheJournal) {
 }
 
 TEST_F(StagingTest, AJournalCannotNameFoldersOfOthers) {
-  for (const char* folder :
-       {"/etc", "/home/x/data", "/tmp/../etc/x.standfast-staging", "x.standfast-staging"}) {
-    Journal journal = *new_journal(files_);
+  for (const char* folder : {"/etc", "/home/x/data", "/tmp/../etc/x.standfast-staging", "x.standfast-staging",
+                             "/x/.standfast", "/x/.standfast/old-1"}) {
+    Journal journal = *new_journal(files_, Placing::kBeside);
     journal.folders = {folder};
     ASSERT_TRUE(write_journal(files_, at("data"), journal));
     EXPECT_FALSE(read_stale_journal(files_, at("data"))) << folder;
@@ -252,7 +272,7 @@ TEST_F(StagingTest, AJournalCannotNameFoldersOfOthers) {
 }
 
 TEST_F(StagingTest, AJournalOfALivingRunIsInUse) {
-  Journal journal = *new_journal(files_);
+  Journal journal = *new_journal(files_, Placing::kBeside);
   journal.process = getppid();
   ASSERT_TRUE(write_journal(files_, at("data"), journal));
   EXPECT_TRUE(*read_stale_journal(files_, at("data"))) << "the number is another process's by now";

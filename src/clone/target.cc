@@ -1,9 +1,13 @@
 #include "clone/target.h"
 
+#include <algorithm>
 #include <charconv>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include "clone/mounts.h"
 #include "env/process.h"
 
 namespace standfast::clone {
@@ -23,21 +27,8 @@ Result<bool> is_data_directory(env::FileSystem& files, const std::string& path) 
   return TRY(files.inspect(path + "/PG_VERSION")).has_value();
 }
 
-/// A target in a data directory would be part of the next backup of it, and be seen by its server.
-Result<void> refuse_inside_data_directory(env::FileSystem& files, const std::string& target) {
-  std::string nearest = env::parent_of(target);
-  while (nearest != "/" && !TRY(files.inspect_following(nearest))) nearest = env::parent_of(nearest);
-  for (std::string path = TRY(files.real_path(nearest));; path = env::parent_of(path)) {
-    if (TRY(is_data_directory(files, path))) {
-      return refuse(fmt::format("\"{}\" lies inside the data directory \"{}\"", target, path),
-                    "Give a directory outside every other data directory.");
-    }
-    if (path == "/") return base::ok();
-  }
-}
-
 Result<void> refuse_around_data_directory(env::FileSystem& files, const std::string& target) {
-  for (const std::string& name : TRY(files.list(target))) {
+  for (const std::string& name : TRY(entries_of(files, target))) {
     const std::string path = target + "/" + name;
     const auto info = TRY(files.inspect(path));
     if (info && info->kind == env::FileKind::kDirectory && TRY(is_data_directory(files, path))) {
@@ -48,12 +39,53 @@ Result<void> refuse_around_data_directory(env::FileSystem& files, const std::str
   return base::ok();
 }
 
-Result<void> refuse_mount_point(env::FileSystem& files, const std::string& path, const env::FileInfo& info) {
-  const auto parent = TRY(files.inspect_following(env::parent_of(path)));
-  if (parent && parent->device != info.device) {
-    return refuse(fmt::format("\"{}\" is a mount point, which cannot be replaced by a rename", path),
-                  fmt::format("Give a directory inside it, such as \"{}/data\".", path));
+/// A rename of the whole would fail, or would take a mounted disk along.
+Result<void> find_out_placing(env::FileSystem& files, const env::FileInfo& info, const MountsAt& mounts,
+                              TargetState& target) {
+  target.mounted_entries = mounts.entries;
+  const std::string parent = env::parent_of(target.path);
+  const auto above = TRY(files.inspect_following(parent));
+  if (mounts.itself || (above && above->device != info.device)) {
+    target.inside_because = fmt::format("\"{}\" is a mount point", target.path);
+  } else if (!mounts.entries.empty()) {
+    target.inside_because = fmt::format("\"{}/{}\" is a mount point", target.path, mounts.entries.front());
+  } else if (!may_write_in(parent)) {
+    target.inside_because = fmt::format("this user cannot write in \"{}\"", parent);
   }
+  return base::ok();
+}
+
+Result<void> refuse_unfit_mounts(env::FileSystem& files, const MountsAt& mounts, const TargetState& target) {
+  if (!mounts.deeper.empty()) {
+    return refuse(fmt::format("a file system is mounted at \"{}\", deep inside \"{}\"", mounts.deeper.front(),
+                              target.path),
+                  "Only the directory itself and folders right in it may be mount points. Unmount that one.");
+  }
+  for (const std::string& name : mounts.entries) {
+    const auto entry = TRY(files.inspect(target.path + "/" + name));
+    if (entry && entry->kind == env::FileKind::kDirectory && name != "global" && name != "pg_tblspc")
+      continue;
+    return refuse(fmt::format("\"{}/{}\" is a mount point and cannot be replaced", target.path, name),
+                  "Unmount it first; a folder such as pg_wal may be one.");
+  }
+  return base::ok();
+}
+
+/// Nothing is in it, or only what counts as nothing: then it keeps its place too.
+Result<void> inspect_empty_directory(env::FileSystem& files, TargetState& target) {
+  std::vector<std::string> names = TRY(entries_of(files, target.path));
+  for (const std::string& mounted : target.mounted_entries) {
+    const auto inner = entries_of(files, target.path + "/" + mounted);
+    if (inner && inner->empty()) std::erase(names, mounted);
+  }
+  if (!names.empty()) {
+    return refuse(
+        fmt::format("\"{}\" is not empty and is no data directory: it has no PG_VERSION", target.path),
+        "Give another directory, or empty this one by hand.");
+  }
+  target.kind = TargetKind::kEmpty;
+  if (!target.inside_because && !TRY(env::is_empty_directory(files, target.path)))
+    target.inside_because = fmt::format("\"{}\" is not quite empty", target.path);
   return base::ok();
 }
 
@@ -103,6 +135,42 @@ Result<void> inspect_data_directory(env::FileSystem& files, const TargetRules& r
 
 }  // namespace
 
+bool may_write_in(const std::string& folder) {
+  return faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+/// A target in a data directory would be part of the next backup of it, and be seen by its server.
+Result<void> refuse_inside_data_directory(env::FileSystem& files, const std::string& target) {
+  std::string nearest = env::parent_of(target);
+  while (nearest != "/" && !TRY(files.inspect_following(nearest))) nearest = env::parent_of(nearest);
+  for (std::string path = TRY(files.real_path(nearest));; path = env::parent_of(path)) {
+    if (TRY(is_data_directory(files, path))) {
+      return refuse(fmt::format("\"{}\" lies inside the data directory \"{}\"", target, path),
+                    "Give a directory outside every other data directory.");
+    }
+    if (path == "/") return base::ok();
+  }
+}
+
+Result<std::vector<std::string>> entries_of(env::FileSystem& files, const std::string& folder) {
+  std::vector<std::string> names = TRY(files.list(folder));
+  std::erase(names, std::string(kInnerName));
+  if (const auto lost = TRY(files.inspect(folder + "/lost+found")); lost && lost->owner == 0)
+    std::erase(names, "lost+found");
+  return names;
+}
+
+Result<std::string> resolve_target(env::FileSystem& files, const std::string& path) {
+  const std::string absolute = env::absolute_path(path);
+  const auto info = TRY(files.inspect(absolute));
+  if (!info || info->kind != env::FileKind::kSymlink) return absolute;
+  if (!TRY(files.inspect_following(absolute))) {
+    return refuse(fmt::format("\"{}\" is a symbolic link to a directory that does not exist", absolute),
+                  "Make that directory, or give another one.");
+  }
+  return files.real_path(absolute);
+}
+
 Result<std::optional<pid_t>> running_server_of(env::FileSystem& files, const std::string& directory) {
   const std::string path = directory + "/postmaster.pid";
   if (!TRY(files.inspect(path))) return std::optional<pid_t>();
@@ -137,49 +205,19 @@ Result<TargetState> inspect_target(env::FileSystem& files, const std::string& pa
   }
   if (info->kind != env::FileKind::kDirectory)
     return refuse(fmt::format("\"{}\" exists and is not a directory", target.path), "Give another path.");
-  TRY(refuse_mount_point(files, target.path, *info));
   if (info->owner != env::effective_user()) {
     return refuse(fmt::format("\"{}\" belongs to another user (uid {})", target.path, info->owner),
                   "Run this as the owner of the directory.");
   }
+  const MountsAt mounts = mounts_at(TRY(read_mount_points(files)), TRY(files.real_path(target.path)));
+  TRY(find_out_placing(files, *info, mounts, target));
   if (TRY(is_data_directory(files, target.path))) {
     TRY(inspect_data_directory(files, rules, target));
-    return target;
+  } else {
+    TRY(inspect_empty_directory(files, target));
   }
-  if (!TRY(env::is_empty_directory(files, target.path))) {
-    return refuse(
-        fmt::format("\"{}\" is not empty and is no data directory: it has no PG_VERSION", target.path),
-        "Give another directory, or empty this one by hand.");
-  }
-  target.kind = TargetKind::kEmpty;
+  TRY(refuse_unfit_mounts(files, mounts, target));
   return target;
-}
-
-Result<OutsideKind> inspect_outside_folder(env::FileSystem& files, const std::string& path,
-                                           const std::string& target, const std::string& what) {
-  if (path.empty() || path[0] != '/') {
-    return refuse(fmt::format("{} must be an absolute path, not \"{}\"", what, path),
-                  "Give it from the root on.");
-  }
-  const auto info = TRY(files.inspect_following(path));
-  const std::string real = info ? TRY(files.real_path(path)) : env::absolute_path(path);
-  if (env::is_same_or_inside(real, target) || env::is_same_or_inside(target, real)) {
-    return refuse(fmt::format("{}, \"{}\", must lie outside the data directory \"{}\"", what, path, target),
-                  "For a tablespace, -T OLDDIR=NEWDIR gives another place.");
-  }
-  TRY(refuse_inside_data_directory(files, real));
-  if (!info) return OutsideKind::kMissing;
-  if (info->kind != env::FileKind::kDirectory)
-    return refuse(fmt::format("{}, \"{}\", is not a directory", what, path), "Give another path.");
-  if (info->owner != env::effective_user()) {
-    return refuse(fmt::format("{}, \"{}\", belongs to another user (uid {})", what, path, info->owner),
-                  "It must belong to the user that the server runs as.");
-  }
-  if (TRY(env::is_empty_directory(files, path))) return OutsideKind::kEmpty;
-  // A file system of its own has this folder from its making.
-  if (TRY(files.list(path)) == std::vector<std::string>{"lost+found"}) return OutsideKind::kEmpty;
-  return refuse(fmt::format("{}, \"{}\", is not empty", what, path),
-                "Empty it by hand. For a tablespace, -T OLDDIR=NEWDIR gives another place.");
 }
 
 }  // namespace standfast::clone

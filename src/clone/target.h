@@ -5,8 +5,10 @@
 //   - One with a running server is refused, unless the caller has a way to stop that server.
 //   - One that holds the source's own system identifier and is not in recovery is the primary: refused
 //   always.
-//   - One inside another data directory, or around one, is refused; so are symbolic links and mount points,
-//     which a rename cannot put in place.
+//   - One inside another data directory, or around one, is refused; so is a symbolic link: resolve_target()
+//     gives the directory it points to.
+//   - One that no rename can put in place (a mount point, one with a disk mounted in it, one in a folder that
+//     may not be written) keeps its place, and its entries are exchanged.
 //
 // Threading: one thread. Nothing is changed here. Fails with kTargetRefused, kInUse (a running server),
 // kPermission, kIo.
@@ -15,8 +17,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
+#include "clone/places.h"
 #include "env/file_system.h"
 #include "pg/format/control_file.h"
 #include "pg/format/lsn.h"
@@ -40,16 +44,24 @@ struct TargetState {
   TargetKind kind = TargetKind::kMissing;
   std::optional<pg::ControlFile> control;  ///< of a data directory, where it can be read
   std::optional<pid_t> running_server;     ///< only with OnRunningServer::kReport
+  /// Why it has to keep its place, if it has to.
+  std::optional<std::string> inside_because = {};
+  std::vector<std::string> mounted_entries = {};  ///< names in it that are mount points
+
+  Placing placing() const { return inside_because ? Placing::kInside : Placing::kBeside; }
 };
+
+/// The absolute path; that of the directory itself where a symbolic link to one was given.
+base::Result<std::string> resolve_target(env::FileSystem& files, const std::string& path);
 
 base::Result<TargetState> inspect_target(env::FileSystem& files, const std::string& path,
                                          const TargetRules& rules);
 
-/// A folder outside the data directory that the copy needs (a tablespace, --waldir): absolute, missing or
-/// empty, and not inside `target`. `what` names it in the error ("tablespace 16385").
-enum class OutsideKind : std::uint8_t { kMissing, kEmpty };
-base::Result<OutsideKind> inspect_outside_folder(env::FileSystem& files, const std::string& path,
-                                                 const std::string& target, const std::string& what);
+/// The names in a folder but for those that count as nothing: our own, and what root's mkfs made.
+base::Result<std::vector<std::string>> entries_of(env::FileSystem& files, const std::string& folder);
+bool may_write_in(const std::string& folder);
+/// Refuses a path inside a data directory.
+base::Result<void> refuse_inside_data_directory(env::FileSystem& files, const std::string& target);
 
 /// The process of postmaster.pid, if it exists and works in that directory (PostgreSQL changes into its data
 /// directory); a process that may not be looked at counts as one.

@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clone/faulty_file_system.h"
+#include "clone/outside.h"
 #include "clone/test_support.h"
 
 namespace standfast::clone {
@@ -117,16 +119,60 @@ TEST_F(TargetTest, InsideAndAroundAnotherDataDirectoryAreRefused) {
   EXPECT_EQ(code_of("outer", kReplace), ErrorCode::kTargetRefused);
 }
 
-TEST_F(TargetTest, ALinkIsRefused) {
+TEST_F(TargetTest, ALinkStandsForTheDirectoryItLeadsTo) {
   ASSERT_TRUE(files_.make_directory(at("real"), 0700));
   ASSERT_TRUE(files_.make_symlink(at("real"), at("link")));
-  EXPECT_EQ(code_of("link", kReplace), ErrorCode::kTargetRefused);
+  ASSERT_TRUE(files_.make_symlink(at("nowhere"), at("dangling")));
+  EXPECT_EQ(*resolve_target(files_, at("link")), at("real"));
+  EXPECT_EQ(*resolve_target(files_, at("real/../missing/")), at("missing"));
+  EXPECT_EQ(resolve_target(files_, at("dangling")).error().code, ErrorCode::kTargetRefused);
+  EXPECT_EQ(code_of("link", kReplace), ErrorCode::kTargetRefused) << "one that came to be in between";
   EXPECT_EQ(inspect_target(files_, "/", kReplace).error().code, ErrorCode::kTargetRefused);
+}
+
+TEST_F(TargetTest, WhatIsMountedDecidesWhereTheCopyIsMade) {
+  testing::FaultyFileSystem mounted;
+  mounted.mountinfo = at("mountinfo");
+  const auto inspect_with = [&](const std::vector<std::string>& names, const std::string& target) {
+    std::string text;
+    for (const std::string& name : names) text += "90 28 8:2 / " + at(name) + " rw - xfs /dev/sda2 rw\n";
+    put("mountinfo", text);
+    return inspect_target(mounted, at(target), kReplace);
+  };
+  put_data_directory("data", kOther, pg::DbState::kShutDown);
+  put("data/pg_wal/000000010000000000000001", "");
+  ASSERT_TRUE(files_.make_directory(at("empty"), 0700));
+  ASSERT_TRUE(files_.make_directory(at("prepared"), 0700));
+  ASSERT_TRUE(files_.make_directory(at("prepared/pg_wal"), 0700));
+
+  EXPECT_EQ(inspect_with({"elsewhere"}, "data")->placing(), Placing::kBeside);
+  EXPECT_EQ(inspect_with({"data"}, "data")->placing(), Placing::kInside);
+  EXPECT_EQ(inspect_with({"empty"}, "empty")->placing(), Placing::kInside);
+  EXPECT_EQ(inspect_with({}, "empty")->placing(), Placing::kBeside);
+  const auto with_wal = inspect_with({"data/pg_wal"}, "data");
+  ASSERT_TRUE(with_wal) << with_wal.error().message;
+  EXPECT_EQ(with_wal->placing(), Placing::kInside);
+  EXPECT_EQ(with_wal->mounted_entries, std::vector<std::string>{"pg_wal"});
+  const auto prepared = inspect_with({"prepared/pg_wal"}, "prepared");
+  ASSERT_TRUE(prepared) << "an empty disk for the WAL: " << prepared.error().message;
+  EXPECT_EQ(prepared->kind, TargetKind::kEmpty);
+  EXPECT_FALSE(inspect_with({}, "prepared")) << "a folder that is no disk is something in it";
+  for (const char* unfit : {"data/base/5", "data/global", "data/PG_VERSION", "data/global/pg_control"})
+    EXPECT_FALSE(inspect_with({unfit}, "data")) << unfit;
+}
+
+TEST_F(TargetTest, WhatIsKeptInsideCountsAsNothing) {
+  put("data/.standfast/old-20260131T120000/PG_VERSION", "15\n");
+  const auto state = inspect("data");
+  ASSERT_TRUE(state) << state.error().message;
+  EXPECT_EQ(state->kind, TargetKind::kEmpty);
+  EXPECT_EQ(state->placing(), Placing::kInside) << "it must not be taken away";
 }
 
 TEST_F(TargetTest, AFolderOutsideMustBeMissingOrEmpty) {
   const auto inspect_outside = [&](const std::string& path) {
-    return inspect_outside_folder(files_, path, at("data"), "--waldir");
+    auto state = inspect_outside_folder(files_, {path, at("data"), "--waldir"}, {});
+    return state ? base::Result<OutsideKind>(state->kind) : base::Result<OutsideKind>(state.error());
   };
   EXPECT_EQ(*inspect_outside(at("new")), OutsideKind::kMissing);
   ASSERT_TRUE(files_.make_directory(at("empty"), 0700));
@@ -142,6 +188,32 @@ TEST_F(TargetTest, AFolderOutsideMustBeMissingOrEmpty) {
   ASSERT_TRUE(files_.make_directory(at("data/x"), 0700));
   ASSERT_TRUE(files_.make_symlink(at("data/x"), at("way_in")));
   EXPECT_FALSE(inspect_outside(at("way_in"))) << "a link into the data directory";
+}
+
+TEST_F(TargetTest, AFolderOfTheOldDirectoryIsTakenWithWhatIsItsOwn) {
+  put_data_directory("data", kOther, pg::DbState::kShutDown);
+  put("ts/PG_15_202209061/5/1", "");
+  put("ts/PG_12_201909212/5/1", "another server's");
+  put("wal/000000010000000000000001", "");
+  put("wal/archive_status/000000010000000000000001.done", "");
+  put("data/pg_tblspc/note", "");
+  ASSERT_TRUE(files_.make_symlink(at("ts"), at("data/pg_tblspc/16385")));
+  ASSERT_TRUE(files_.make_symlink(at("nowhere"), at("data/pg_tblspc/16386")));
+  ASSERT_TRUE(files_.make_symlink(at("wal"), at("data/pg_wal")));
+  const OldLinks links = *old_links_of(files_, *inspect("data", kReplace));
+  EXPECT_EQ(links.entries.size(), 2U);
+
+  const auto look = [&](const std::string& name) {
+    return inspect_outside_folder(files_, {at(name), at("data"), "the folder"}, links);
+  };
+  EXPECT_EQ(look("ts")->old_entry, "pg_tblspc/16385");
+  EXPECT_EQ(look("ts")->outgoing, std::vector<std::string>{"PG_15_202209061"});
+  EXPECT_EQ(look("wal")->outgoing.size(), 2U);
+  put("ts/notes", "precious");
+  put("wal/notes", "precious");
+  EXPECT_FALSE(look("ts"));
+  EXPECT_FALSE(look("wal"));
+  EXPECT_FALSE(inspect_outside_folder(files_, {at("ts"), at("data"), "the folder"}, {})) << "without links";
 }
 
 }  // namespace

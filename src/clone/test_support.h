@@ -3,7 +3,9 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -16,7 +18,7 @@ namespace standfast::clone::testing {
 class FolderTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "standfast-clone-XXXXXX";
+    std::string pattern = parent_ + "/standfast-clone-XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder_ = *files_.real_path(pattern);
   }
@@ -31,11 +33,28 @@ class FolderTest : public ::testing::Test {
     auto content = env::read_whole_file(files_, at(name), env::kMaxTextFileBytes);
     return content ? *content : "<" + content.error().message + ">";
   }
+  /// Every name below with its content, or where its link leads.
+  std::map<std::string, std::string> tree(const std::string& name) {
+    std::map<std::string, std::string> found;
+    const auto info = *files_.inspect(at(name));
+    if (!info) return found;
+    if (info->kind == env::FileKind::kSymlink) {
+      found[name] = "-> " + *files_.read_symlink(at(name));
+    } else if (info->kind == env::FileKind::kRegular) {
+      found[name] = read(name);
+    } else {
+      found[name + "/"] = std::to_string(info->mode);
+      const std::vector<std::string> entries = *files_.list(at(name));
+      for (const std::string& entry : entries) found.merge(tree(name + "/" + entry));
+    }
+    return found;
+  }
   bool exists(const std::string& name) { return (*files_.inspect(at(name))).has_value(); }
   /// What a data directory looks like to a clone.
   void put_data_directory(const std::string& name, pg::SystemId system_id, pg::DbState state);
 
   env::FileSystem& files_ = env::posix_file_system();
+  std::string parent_ = ::testing::TempDir();
   std::string folder_;
 };
 

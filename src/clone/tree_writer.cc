@@ -1,5 +1,6 @@
 #include "clone/tree_writer.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -13,7 +14,6 @@ using base::Result;
 
 /// Writing back begins while a large file is still arriving, so that its fsync has little left to do.
 constexpr std::uint64_t kWritebackBytes = std::uint64_t{8} << 20U;
-constexpr std::string_view kWalPrefix = "pg_wal/";
 constexpr std::string_view kTablespacePrefix = "pg_tblspc/";
 
 Error odd(std::string_view what, const std::string& path) {
@@ -25,6 +25,7 @@ Error odd(std::string_view what, const std::string& path) {
 TreeWriter::TreeWriter(env::FileSystem& files, SyncPool* pool, Options options)
     : files_(files), pool_(pool), options_(std::move(options)) {
   folders_ = {options_.data_folder, options_.wal_folder, options_.wal_folder + "/archive_status"};
+  for (const auto& [name, folder] : options_.entry_folders) folders_.insert(folder);
 }
 
 Result<void> TreeWriter::begin_archive(const pg::BackupTablespace& tablespace) {
@@ -60,16 +61,23 @@ Result<void> TreeWriter::end_archive() {
 }
 
 std::string TreeWriter::place_of(const std::string& entry_path) const {
-  if (in_data_folder_ && entry_path.starts_with(kWalPrefix))
-    return options_.wal_folder + "/" + entry_path.substr(kWalPrefix.size());
+  if (in_data_folder_) {
+    const std::size_t slash = std::min(entry_path.find('/'), entry_path.size());
+    const auto elsewhere = options_.entry_folders.find(entry_path.substr(0, slash));
+    if (elsewhere != options_.entry_folders.end()) return elsewhere->second + entry_path.substr(slash);
+  }
   return root_ + "/" + entry_path;
+}
+
+bool TreeWriter::has_folder_elsewhere(const std::string& entry_path) const {
+  return in_data_folder_ && options_.entry_folders.contains(entry_path);
 }
 
 Result<void> TreeWriter::begin_entry(const pg::TarEntry& entry) {
   switch (entry.kind) {
     case pg::TarEntryKind::kDirectory:
       // Where the WAL lies in a folder of its own, there is a link of that name already.
-      if (in_data_folder_ && entry.path == "pg_wal") return base::ok();
+      if (has_folder_elsewhere(entry.path)) return base::ok();
       return make_folder(place_of(entry.path));
     case pg::TarEntryKind::kSymlink:
       return make_link(entry);

@@ -49,6 +49,8 @@ class TreeWriter final : public pg::BackupHandler, private pg::TarHandler {
   struct Options {
     std::string data_folder;
     std::string wal_folder;  ///< exists, as does archive_status in it
+    /// Entries of the data directory that are written elsewhere, such as pg_wal; these folders exist.
+    std::map<std::string, std::string> entry_folders = {};
     std::map<std::uint32_t, TablespacePlace> tablespaces = {};
     TreeModes modes = {};
   };
@@ -76,6 +78,7 @@ class TreeWriter final : public pg::BackupHandler, private pg::TarHandler {
   base::Result<void> make_folder(const std::string& path);
   base::Result<void> hand_over();
   std::string place_of(const std::string& entry_path) const;
+  bool has_folder_elsewhere(const std::string& entry_path) const;
 
   struct Open {
     std::unique_ptr<env::File> file;

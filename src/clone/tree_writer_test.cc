@@ -16,11 +16,13 @@ class TreeWriterTest : public FolderTest {
     FolderTest::SetUp();
     ASSERT_TRUE(env::make_directories(files_, at("data/pg_wal/archive_status"), 0700));
     ASSERT_TRUE(env::make_directories(files_, at("ts"), 0700));
+    ASSERT_TRUE(env::make_directories(files_, at("disk"), 0700));
   }
   TreeWriter writer(SyncPool* pool = nullptr, TreeModes modes = {}) {
     return TreeWriter(files_, pool,
                       {at("data"),
                        at("data/pg_wal"),
+                       {{"elsewhere", at("disk")}},
                        {{16385, {at("ts"), "/final/ts"}}, {16386, {at("data/pg_tblspc/16386"), ""}}},
                        modes});
   }

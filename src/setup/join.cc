@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "clone/interrupted.h"
 #include "clone/target.h"
 #include "env/process.h"
 #include "pg/format/conf_file.h"
@@ -73,15 +74,35 @@ class Join {
     TRY(start());
     TRY(wait_until_streaming());
     TRY(prove());
+    const auto moved = TRY(clone::move_old_directory(target_, clone_environment()));
+    if (moved && outcome_.copy) outcome_.copy->moved_aside_to = moved;
     return std::move(outcome_);
+  }
+
+  clone::CloneEnvironment clone_environment() const {
+    return {environment_.files, environment_.stop, reporter_};
+  }
+
+  /// What a run that was killed was renaming is settled first: until then nobody can say what is there.
+  Result<bool> settle_target() {
+    target_ = TRY(clone::target_of(options_.data_directory, clone_environment()));
+    const auto interrupted = TRY(clone::find_interrupted(environment_.files, target_));
+    if (!interrupted) return true;
+    if (options_.mode == RunMode::kDryRun) return interrupted->state != clone::PlacementState::kUndone;
+    TRY(clone::settle_interrupted(environment_.files, target_, reporter_));
+    return true;
   }
 
   Result<void> log_in() {
     store_ = TRY(client::SecretStore::locate(environment_.files));
+    const bool is_settled = TRY(settle_target());
     TRY(store_->refuse_inside(target_));
     // What is wrong with the target itself is told before anything is connected to or written.
-    if (options_.on_old_directory == OnOldDirectory::kRefuse) existing_ = TRY(find_existing_standby());
-    if (!existing_ && !leftover_) TRY(clone::inspect_target(environment_.files, target_, target_rules()));
+    if (is_settled) {
+      if (options_.on_old_directory == OnOldDirectory::kRefuse) existing_ = TRY(find_existing_standby());
+      if (!existing_ && !leftover_)
+        target_state_ = TRY(clone::inspect_target(environment_.files, target_, target_rules()));
+    }
     login_ = TRY(try_standby_login(options_.token, *store_, environment_));
     if (!login_.certificate_file) {
       reporter_.warn("the primary has ssl = off: the copy and all WAL travel in clear",
@@ -139,6 +160,9 @@ class Join {
   Result<void> check() {
     HostQuestion question;
     question.target = target_;
+    const bool inside = target_state_ && target_state_->placing() == clone::Placing::kInside;
+    question.made_in = inside ? target_ : env::parent_of(target_);
+    if (target_state_) question.old_links = TRY(clone::old_links_of(environment_.files, *target_state_));
     for (const auto& mapping : options_.tablespace_mappings)
       question.tablespace_mappings.emplace_back(mapping.from, mapping.to);
     question.port = TRY(port_to_be());
@@ -248,6 +272,7 @@ class Join {
     clone.tablespace_mappings = options_.tablespace_mappings;
     clone.label = "standfast join";
     clone.wal_directory = options_.wal_directory;
+    clone.move_old_to = options_.move_old_to;
     clone.max_rate_bytes_per_second = options_.max_rate_bytes_per_second;
     clone.write_recovery_settings = true;
     clone.application_name = options_.application_name.value_or(options_.token.slot);
@@ -273,18 +298,14 @@ class Join {
   }
 
   Result<JoinOutcome> plan() {
-    const auto plan =
-        TRY(clone::plan_clone(clone_options(), {environment_.files, environment_.stop, reporter_}));
+    const auto plan = TRY(clone::plan_clone(clone_options(), clone_environment()));
     if (TRY(is_to_be_registered())) {
       reporter_.info(fmt::format("would make it Debian's cluster {}: {}", options_.debian->to_string(),
                                  fmt::join(server::create_arguments(registration()), " ")));
     }
-    if (plan.stops_server) reporter_.info("would stop the server in \"" + target_ + "\"");
-    reporter_.info(fmt::format("would copy {} into \"{}\" through slot \"{}\"",
-                               base::format_bytes(primary_.data_bytes), plan.staging, options_.token.slot));
-    if (plan.moves_aside_to)
-      reporter_.info(fmt::format("would rename \"{}\" to \"{}\"", target_, *plan.moves_aside_to));
-    reporter_.info(fmt::format("would rename the copy to \"{}\", start it, and verify it", target_));
+    for (const std::string& line : clone::describe_places(plan)) reporter_.info(line);
+    reporter_.info(fmt::format("would receive {} through slot \"{}\", start the standby, and verify it",
+                               base::format_bytes(primary_.data_bytes), options_.token.slot));
     outcome_.planned_only = true;
     return std::move(outcome_);
   }
@@ -293,8 +314,7 @@ class Join {
     reporter_.step("2.1", fmt::format("copy the primary's data into \"{}\"", target_));
     if (TRY(is_to_be_registered())) TRY(register_cluster());
     login_ = TRY(keep_standby_login(login_, options_.token, *store_));
-    auto staged =
-        TRY(clone::fetch_clone(clone_options(), {environment_.files, environment_.stop, reporter_}));
+    auto staged = TRY(clone::fetch_clone(clone_options(), clone_environment()));
     SettleOptions settle;
     settle.staging = staged.staging_path();
     settle.target = target_;
@@ -405,6 +425,8 @@ class Join {
   std::optional<server::Cluster> existing_;
   bool registered_here_ = false;
   bool leftover_ = false;  ///< of a killed run, which a dry run leaves there
+  /// Not in a plan that would first end a killed run's work.
+  std::optional<clone::TargetState> target_state_;
   JoinOutcome outcome_;
 };
 

@@ -37,6 +37,7 @@ struct JoinOptions {
   std::optional<std::string> socket_directory = {};
   std::optional<std::string> listen_addresses = {};
   std::optional<std::string> wal_directory = {};
+  std::optional<std::string> move_old_to = {};
   std::optional<std::string> application_name = {};  ///< else the slot's name
   std::optional<std::uint64_t> max_rate_bytes_per_second = {};
   std::vector<clone::TablespaceMapping> tablespace_mappings = {};

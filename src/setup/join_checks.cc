@@ -7,7 +7,6 @@
 
 #include "base/time.h"
 #include "clone/journal.h"
-#include "clone/target.h"
 #include "env/network.h"
 
 namespace standfast::setup {
@@ -120,18 +119,18 @@ Result<HostFacts> look_at_host(env::FileSystem& files, const server::Installatio
     if (!there) facts.missing_libraries.push_back(library);
   }
   // Its folders are in the way of nobody: the clone knows them by its journal and takes them away.
-  const bool has_leftovers = TRY(files.inspect(clone::journal_path_of(question.target))).has_value();
+  const bool has_leftovers = TRY(clone::read_stale_journal(files, question.target)).has_value();
   for (const Tablespace& space : primary.tablespaces) {
     if (has_leftovers) break;
     std::string location = space.location;
     for (const auto& [from, to] : question.tablespace_mappings) {
       if (from == space.location) location = to;
     }
-    const auto judged =
-        clone::inspect_outside_folder(files, location, question.target, "tablespace " + space.oid);
+    const auto judged = clone::inspect_outside_folder(
+        files, {location, question.target, "tablespace " + space.oid}, question.old_links);
     if (!judged) facts.unfit_tablespaces.push_back(judged.error());
   }
-  facts.disk_of = env::parent_of(question.target);
+  facts.disk_of = question.made_in;
   while (facts.disk_of != "/" && !TRY(files.inspect_following(facts.disk_of)))
     facts.disk_of = env::parent_of(facts.disk_of);
   if (!has_leftovers) facts.available_bytes = TRY(files.space(facts.disk_of)).available_bytes;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "clone/outside.h"
 #include "env/file_system.h"
 #include "env/stop_event.h"
 #include "pg/client/connection.h"
@@ -59,6 +60,8 @@ struct HostFacts {
 
 struct HostQuestion {
   std::string target;
+  std::string made_in;             ///< the folder that the copy is made in
+  clone::OldLinks old_links = {};  ///< of a data directory that is to be replaced
   std::vector<std::pair<std::string, std::string>> tablespace_mappings;  ///< from, to
   std::uint16_t port = 5432;           ///< 0: not known yet, and chosen so that it is free
   bool port_is_this_clusters = false;  ///< a server of the target itself holds it and will be stopped

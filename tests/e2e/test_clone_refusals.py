@@ -70,8 +70,8 @@ def parent_of_root(host, primary):
     shutil.chown(host.cluster_folder, "root", "root")
 
 
-def link_to_directory(host, primary):
-    host.run(["sh", "-c", f"mkdir -m 700 {host.home}/real; ln -s {host.home}/real {host.data}"]).expect(0)
+def link_to_nowhere(host, primary):
+    host.run(["ln", "-s", f"{host.home}/nowhere", host.data]).expect(0)
 
 
 def plain_file(host, primary):
@@ -98,7 +98,7 @@ REFUSALS = {
     "target is another cluster": Refusal(9, ["{data}"], "--replace", prepare=foreign_cluster),
     "server running there": Refusal(20, ["{data}", "running"], "--stop", ["--replace"], prepare=running_cluster),
     "target is a file": Refusal(9, ["{data}"], "", prepare=plain_file),
-    "target is a symbolic link": Refusal(9, ["{data}", "symbolic link"], "", prepare=link_to_directory),
+    "target is a symbolic link to nowhere": Refusal(9, ["{data}", "symbolic link"], "", prepare=link_to_nowhere),
     "target owned by someone else": Refusal(5, ["{data}", "root"], "", prepare=directory_of_root),
     "parent not writable": Refusal(5, ["{parent}"], "", prepare=parent_of_root),
     "target is the primary's": Refusal(9, ["{data}", "primary"], "", ["--replace", "--stop"], on_primary=True),
