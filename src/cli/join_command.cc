@@ -27,6 +27,8 @@ class JoinCommand final : public Command {
     app.add_option("--token-file", token_file_,
                    "file with the token, - for standard input (default: it is asked for)")
         ->type_name("FILE");
+    app.add_flag("--from-standby", from_standby_,
+                 "the token is a standby's: this standby is to follow that standby");
     app.add_flag("--replace", replace_, "rename a data directory that is there aside");
     app.add_option("--move-old-to", options_.move_old_to,
                    "where the replaced data directory is kept: missing or empty")
@@ -79,6 +81,7 @@ class JoinCommand final : public Command {
     options_.checkpoint = checkpoint_ == "spread" ? clone::Checkpoint::kSpread : clone::Checkpoint::kFast;
     options_.on_old_directory = replace_ ? setup::OnOldDirectory::kMoveAside : setup::OnOldDirectory::kRefuse;
     options_.on_running_server = stop_ ? setup::OnRunningServer::kStop : setup::OnRunningServer::kRefuse;
+    if (from_standby_) options_.from_standby = clone::FromStandby::kSaid;
     options_.mode = dry_run_ ? setup::RunMode::kDryRun : setup::RunMode::kApply;
     const setup::SetupEnvironment environment{
         .files = context.files, .stop = context.stop, .reporter = context.reporter, .root = context.root};
@@ -88,20 +91,29 @@ class JoinCommand final : public Command {
       context.output.text("\nnothing was changed (--dry-run)\n");
       return 0;
     }
-    context.output.text(
-        fmt::format("\n{} is a hot standby of {} port {}, and what is written there arrives here.\n  status: "
-                    " {} status -D {}\n"
-                    "  start:   {}\n",
-                    options_.data_directory, options_.token.host, options_.token.port, context.program,
-                    options_.data_directory, outcome.start_command));
+    context.output.text(text_of(outcome, context.program));
     return 0;
   }
 
  private:
+  std::string text_of(const setup::JoinOutcome& outcome, const std::string& program) const {
+    std::string source = fmt::format("{} port {}", options_.token.host, options_.token.port);
+    if (outcome.follows_standby_of) source += ", which is a standby itself";
+    std::string text =
+        fmt::format("\n{} is {} a hot standby of {}, and what is written there arrives here.\n",
+                    options_.data_directory, outcome.was_a_standby_already ? "already" : "now", source);
+    if (outcome.was_a_standby_already) text += "Nothing was copied and no setting was changed.\n";
+    return text + fmt::format("  status:  {0} status -D {1}\n  start:   {2}\n", program,
+                              options_.data_directory, outcome.start_command);
+  }
+
   nlohmann::ordered_json as_json(const setup::JoinOutcome& outcome) const {
     nlohmann::ordered_json json;
     json["data_directory"] = options_.data_directory;
     json["primary"] = {{"host", options_.token.host}, {"port", options_.token.port}};
+    json["from_standby"] = outcome.follows_standby_of.has_value();
+    if (outcome.follows_standby_of && !outcome.follows_standby_of->empty())
+      json["upstream_of_that_standby"] = *outcome.follows_standby_of;
     json["slot"] = options_.token.slot;
     json["system_identifier"] = options_.token.system_id.to_string();
     json["dry_run"] = outcome.planned_only;
@@ -132,6 +144,7 @@ class JoinCommand final : public Command {
   int timeout_seconds_ = 600;
   bool replace_ = false;
   bool stop_ = false;
+  bool from_standby_ = false;
   bool dry_run_ = false;
 };
 

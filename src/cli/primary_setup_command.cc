@@ -86,6 +86,7 @@ nlohmann::ordered_json as_json(const PrimarySetupOutcome& outcome) {
                                     ? nlohmann::ordered_json(outcome.system_id.to_string())
                                     : nlohmann::ordered_json(nullptr)},
           {"port", outcome.port},
+          {"from_standby", outcome.is_standby},
           {"changes", std::move(changes)},
           {"pending_restart", outcome.pending_restart},
           {"members", std::move(members)}};
@@ -113,6 +114,8 @@ class PrimarySetupCommand final : public Command {
     app.add_option("--ca-file", ca_file_,
                    "certificate (PEM) of the CA that issued the server's, where the server does not send it")
         ->type_name("FILE");
+    app.add_flag("--from-standby", from_standby_,
+                 "this server is itself a standby, and the new one is to follow it");
     app.add_flag("--no-token", no_token_, "print how to make the standby by hand instead of a token");
     app.add_flag("--dry-run", dry_run_, "print what would be done, and do nothing");
   }
@@ -124,6 +127,7 @@ class PrimarySetupCommand final : public Command {
     if (restart_) options_.restart = setup::RestartLeave::kGiven;
     if (rotate_) options_.rotation = setup::PasswordRotation::kYes;
     if (no_token_) options_.token = setup::TokenWish::kManual;
+    if (from_standby_) options_.on_standby = setup::OnStandby::kServe;
     if (dry_run_) options_.mode = setup::RunMode::kDryRun;
     return base::ok();
   }
@@ -269,7 +273,8 @@ class PrimarySetupCommand final : public Command {
         for (const std::string& line : member.manual) text += "    " + line + "\n";
         continue;
       }
-      text += fmt::format("    {} join -D {}\n\n", context.program, options_.data_directory);
+      text += fmt::format("    {} join -D {}{}\n\n", context.program, options_.data_directory,
+                          outcome.is_standby ? " --from-standby" : "");
       if (!member.token) continue;
       const std::string path = member.token_path.value_or("");
       if (context.output.stdout_is_terminal()) {
@@ -295,6 +300,7 @@ class PrimarySetupCommand final : public Command {
   bool rotate_ = false;
   bool ask_password_ = false;
   bool no_token_ = false;
+  bool from_standby_ = false;
   bool dry_run_ = false;
 };
 

@@ -28,6 +28,7 @@ nlohmann::ordered_json as_json(const clone::CloneFacts& facts, const std::string
       {"data_directory", target},
       {"system_identifier", facts.system_id.to_string()},
       {"server_version", facts.server_version.to_string()},
+      {"source_is_standby", facts.source_is_standby},
       {"timeline", facts.timeline.value()},
       {"start_lsn", facts.start_lsn.to_string()},
       {"stop_lsn", facts.stop_lsn.to_string()},
@@ -49,6 +50,7 @@ nlohmann::ordered_json as_json(const clone::ClonePlan& plan) {
                                  {"data_directory", plan.target},
                                  {"system_identifier", plan.system_id.to_string()},
                                  {"server_version", plan.server_version.to_string()},
+                                 {"source_is_standby", plan.source_is_standby},
                                  {"timeline", plan.timeline.value()},
                                  {"stops_server", plan.stops_server}};
   json["moves_aside_to"] = plan.moves_aside_to ? nlohmann::ordered_json(*plan.moves_aside_to) : nullptr;
@@ -105,6 +107,8 @@ class StandbyCloneCommand final : public Command {
         ->group(group);
     app.add_option("-p,--port", port_, "port of the primary")->type_name("PORT")->group(group);
     app.add_option("-U,--username", user_, "role with REPLICATION")->type_name("ROLE")->group(group);
+    app.add_flag("--from-standby", from_standby_, "the source is itself a standby, and that is meant")
+        ->group(group);
     app.add_flag("-w,--no-password", never_ask_, "never ask for a password")->group(group);
     app.add_flag("-W,--password", ask_password_, "ask for the password first")->group(group);
   }
@@ -205,6 +209,7 @@ class StandbyCloneCommand final : public Command {
                    "Give -X stream, or leave -X out.");
     }
     options_.sync = !no_sync_;
+    if (from_standby_) options_.from_standby = clone::FromStandby::kSaid;
     options_.verify_checksums = !no_verify_;
     return base::ok();
   }
@@ -309,6 +314,7 @@ class StandbyCloneCommand final : public Command {
   bool no_verify_ = false;
   bool stop_ = false;
   bool progress_ = false;
+  bool from_standby_ = false;
   bool dry_run_ = false;
 };
 

@@ -19,9 +19,25 @@ ordered_json milliseconds(const std::optional<base::Clock::duration>& duration) 
   return std::chrono::duration<double, std::milli>(*duration).count();
 }
 
+std::string_view word_for(setup::ProofKind proof) {
+  switch (proof) {
+    case setup::ProofKind::kSeenOnStandby:
+      return "seen_on_standby";
+    case setup::ProofKind::kReplayedBySender:
+      return "replayed_by_sender";
+    case setup::ProofKind::kLevelWithStandbyAbove:
+      return "level_with_standby_above";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string render_verdict(const setup::VerifyOutcome& outcome) {
+  if (!outcome.failure && outcome.proof == setup::ProofKind::kLevelWithStandbyAbove) {
+    return "\nthe standby has what the standby above it has; the way from the primary to that one was not "
+           "tried from here\n";
+  }
   if (!outcome.failure) {
     const auto& taken = outcome.marker_time ? outcome.marker_time : outcome.database_time;
     return fmt::format(
@@ -49,8 +65,7 @@ ordered_json verify_as_json(const setup::VerifyOutcome& outcome) {
                                 {"result", setup::describe(check.result)},
                                 {"seen", check.seen}});
   }
-  object["proof"] =
-      outcome.proof == setup::ProofKind::kSeenOnStandby ? "seen_on_standby" : "replayed_by_sender";
+  object["proof"] = word_for(outcome.proof);
   object["marker_ms"] = milliseconds(outcome.marker_time);
   object["replica_demo_ms"] = milliseconds(outcome.database_time);
   return object;

@@ -44,6 +44,9 @@ enum class SlotUse : std::uint8_t {
   kNone,       ///< nothing holds the WAL back
 };
 
+/// Whether the user has said that the source is a standby.
+enum class FromStandby : std::uint8_t { kNotSaid, kSaid };
+
 struct TablespaceMapping {
   std::string from;
   std::string to;
@@ -63,6 +66,7 @@ struct CloneOptions {
   std::optional<std::uint64_t> max_rate_bytes_per_second = {};
   bool write_recovery_settings = false;              ///< -R
   std::optional<std::string> application_name = {};  ///< of the standby, for -R
+  FromStandby from_standby = FromStandby::kNotSaid;
   bool replace = false;
   bool keep_staging = false;     ///< --no-clean
   bool sync = true;              ///< -N turns it off
@@ -76,6 +80,7 @@ struct CloneOptions {
 struct CloneFacts {
   pg::SystemId system_id;
   pg::Version server_version;
+  bool source_is_standby = false;
   pg::TimelineId timeline;
   pg::Lsn start_lsn;
   pg::Lsn stop_lsn;
@@ -94,6 +99,7 @@ struct CloneFacts {
 struct ClonePlan {
   pg::SystemId system_id;
   pg::Version server_version;
+  bool source_is_standby = false;
   pg::TimelineId timeline;
   pg::Lsn wal_position;
   std::string target;

@@ -153,18 +153,25 @@ Result<void> Fetch::begin_backup() {
   backup.max_rate_bytes_per_second = options_.max_rate_bytes_per_second;
   reporter_.info(
       options_.checkpoint == Checkpoint::kFast
-          ? "waiting for a checkpoint of the primary"
-          : "waiting for the primary's next checkpoint to complete (-c fast makes it do one at once)");
+          ? fmt::format("waiting for a checkpoint of the {}", source_word())
+          : fmt::format("waiting for the {}'s next checkpoint to complete (-c fast makes it do one "
+                        "at once)",
+                        source_word()));
   start_ = TRY(backup_connection_->begin_base_backup(backup, wait(kCheckpointTimeout)));
   if (std::ranges::count_if(start_.tablespaces, [](const auto& t) { return !t.oid; }) != 1)
     return Error(ErrorCode::kProtocol, "the server does not send exactly one data directory");
   if (start_.position.timeline != source_.identity.timeline) {
-    return Error(ErrorCode::kPrecondition, "the server's timeline changed while the copy began",
-                 "It was promoted just now. Run this again.");
+    return Error(
+        ErrorCode::kPrecondition, "the server's timeline changed while the copy began",
+        source_.is_standby
+            ? "The standby has just begun to follow another timeline. Run CHECKPOINT on its primary, "
+              "and this again."
+            : "It was promoted just now. Run this again.");
   }
   CloneFacts& facts = state_->facts;
   facts.system_id = source_.identity.system_id;
   facts.server_version = source_.version;
+  facts.source_is_standby = source_.is_standby;
   facts.timeline = start_.position.timeline;
   facts.start_lsn = start_.position.lsn;
   facts.slot = options_.slot;
@@ -293,6 +300,7 @@ Result<StagedClone> Fetch::run() {
     TRY(begin_backup());
     TRY(start_wal());
     TRY(transfer());
+    TRY(check_control_file_came_last());
     TRY(finish_wal());
     TRY(check_against_manifest());
     TRY(write_settings());
@@ -310,6 +318,7 @@ Result<StagedClone> Fetch::run() {
     backup_connection_.reset();
     state_->clean_up();
     Error error = std::move(done).error();
+    if (source_.is_standby) error = as_standby_error(std::move(error));
     return environment_.stop.is_set() ? env::cancelled_error() : with_way_on(std::move(error));
   }
   state_->facts.elapsed = state_->stopwatch.elapsed();

@@ -67,6 +67,7 @@ class Fetch {
   base::Result<std::string> mapped_location(const pg::BackupTablespace& tablespace) const;
   base::Result<void> start_wal();
   base::Result<void> transfer();
+  base::Result<void> check_control_file_came_last() const;
   base::Result<void> receive_backup(StreamQueue& queue, std::size_t copies);
   base::Result<void> receive_one_copy(StreamQueue& queue);
   base::Result<void> pass_on(StreamQueue& queue, StreamItem item);
@@ -77,6 +78,8 @@ class Fetch {
   void keep_for_hand_over();
 
   base::Error with_server_warnings(base::Error error) const;
+  void say_what_the_source_is() const;
+  std::string_view source_word() const { return source_.is_standby ? "standby" : "primary"; }
   TargetRules target_rules(OnRunningServer on_running_server) const;
   env::Wait wait(base::Clock::duration timeout) const;
   base::Clock::duration patience() const;  ///< with a server that sends nothing

@@ -69,12 +69,24 @@ Result<void> Fetch::look() {
   source_ = TRY(look_at_source(connection, options_, environment_.stop));
   backup_connection_ = std::move(connection);
   target_ = TRY(inspect(on_running));
+  say_what_the_source_is();
   if (target_.inside_because)
     reporter_.detail(*target_.inside_because + ": it stays, and its entries are exchanged");
   reporter_.detail(fmt::format("connected to PostgreSQL {}, system identifier {}, timeline {}, WAL at {}",
                                source_.version.to_string(), source_.identity.system_id.to_string(),
                                source_.identity.timeline.value(), source_.identity.wal_position.to_string()));
   return base::ok();
+}
+
+void Fetch::say_what_the_source_is() const {
+  if (source_.is_standby && options_.from_standby == FromStandby::kSaid) {
+    reporter_.info("the source is a standby: the copy will follow a standby");
+  } else if (source_.is_standby) {
+    reporter_.warn("the source is itself a standby, and a copy made with -R will follow it",
+                   "If that is meant, say --from-standby; if not, copy from its primary.");
+  } else if (options_.from_standby == FromStandby::kSaid) {
+    reporter_.info("the source is a primary now, not a standby: the copy will follow it directly");
+  }
 }
 
 // The folders of a run that was killed are in nobody's way: they go before anything is made.
@@ -94,6 +106,7 @@ Result<ClonePlan> Fetch::plan() {
   interrupted_ = TRY(find_interrupted(files_, state_->options.target));
   TRY(look());
   ClonePlan plan;
+  plan.source_is_standby = source_.is_standby;
   plan.system_id = source_.identity.system_id;
   plan.server_version = source_.version;
   plan.timeline = source_.identity.timeline;

@@ -1,4 +1,6 @@
 // The bytes of a copy: from the server through the queue into files, and what is done with the last of them.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "clone/fetch.h"
@@ -176,14 +178,15 @@ Error Fetch::with_server_warnings(Error error) const {
   std::string said;
   for (const client::Notice& notice : backup_connection_->connection().notices()) {
     if (!notice.is_warning) continue;
-    reporter_.warn("the primary says: " + notice.message, "");
+    reporter_.warn(fmt::format("the {} says: {}", source_word(), notice.message), "");
     if (said.empty() && notice.message.find("checksum") != std::string::npos) said = notice.message;
   }
   if (error.code == ErrorCode::kDamaged && !said.empty()) {
     error.message += ": " + said;
     error.hint =
-        "The primary's own data is damaged. Find out what is on that page and restore it; -k copies without "
-        "the check.";
+        fmt::format("The {}'s own data is damaged. Find out what is on that page and restore it; -k copies "
+                    "without the check.",
+                    source_word());
   }
   return error;
 }
@@ -200,6 +203,18 @@ Result<void> Fetch::finish_wal() {
   wal_connection_ = TRY(wal_->finish(environment_.stop));
   facts.wal_bytes = wal_->received_bytes();
   return base::ok();
+}
+
+// On a standby no record in the WAL marks the end of the backup: pg_control does, by its minRecoveryPoint, so
+// it must be younger than everything else (access/transam/xlogrecovery.c CheckRecoveryConsistency()).
+Result<void> Fetch::check_control_file_came_last() const {
+  if (!source_.is_standby) return base::ok();
+  const auto& files = writer_->received_files();
+  const auto last = std::find_if(files.rbegin(), files.rend(),
+                                 [](const auto& file) { return !file.path.starts_with("pg_wal/"); });
+  if (last != files.rend() && last->path == "global/pg_control") return base::ok();
+  return Error(ErrorCode::kProtocol, "the standby did not send pg_control as the last file",
+               "A copy of a standby cannot be trusted without that. Copy from the primary.");
 }
 
 Result<void> Fetch::check_against_manifest() {

@@ -18,12 +18,25 @@ Result<client::ReplicationConnection> connect_to_source(const CloneOptions& opti
   return client::ReplicationConnection::open(connect, env::Wait::for_at_most(kConnectTimeout, &stop));
 }
 
+namespace {
+
+/// A connection for physical replication takes no statement that would tell it outright.
+Result<bool> is_standby(client::ReplicationConnection& connection, const env::Wait& wait) {
+  if (connection.server_version().reports_in_hot_standby())
+    return connection.connection().parameter_status("in_hot_standby").value_or("off") == "on";
+  if (TRY(connection.show("transaction_read_only", wait)) == "off") return false;
+  return TRY(connection.show("default_transaction_read_only", wait)) == "off";
+}
+
+}  // namespace
+
 Result<SourceFacts> look_at_source(client::ReplicationConnection& connection, const CloneOptions& options,
                                    const env::StopEvent& stop) {
   const env::Wait wait = env::Wait::for_at_most(kCommandTimeout, &stop);
   SourceFacts facts;
   facts.version = connection.server_version();
   facts.identity = TRY(connection.identify_system(wait));
+  facts.is_standby = TRY(is_standby(connection, wait));
   if (options.expected_system_id && facts.identity.system_id != *options.expected_system_id) {
     return Error(ErrorCode::kPrecondition,
                  fmt::format("the server's system identifier is {}, not {}",
@@ -33,6 +46,22 @@ Result<SourceFacts> look_at_source(client::ReplicationConnection& connection, co
   facts.wal_segment_bytes = TRY(connection.wal_segment_bytes(wait));
   if (TRY(connection.show("data_directory_mode", wait)) == "0750") facts.modes = {0750, 0750};
   return facts;
+}
+
+Error as_standby_error(Error error) {
+  constexpr std::string_view kObjectNotInPrerequisiteState = "55000";
+  if (error.sqlstate != kObjectNotInPrerequisiteState) return error;
+  error.code = ErrorCode::kPrecondition;
+  // The server may say it in another language; what it says and hints is then all there is.
+  if (error.message.find("full_page_writes") != std::string::npos) {
+    error.hint =
+        "A standby can only be copied while its primary has full_page_writes on. Turn it on there and "
+        "reload, "
+        "run CHECKPOINT on the primary and then on the standby, and run this again.";
+  } else if (error.message.find("promoted") != std::string::npos) {
+    error.hint = "What was copied is of no use and is not kept. It is a primary now: run this again.";
+  }
+  return error;
 }
 
 namespace {

@@ -21,6 +21,9 @@ constexpr base::Seconds kCommandTimeout(60);
 struct SourceFacts {
   client::SystemIdentity identity;
   pg::Version version;
+  /// Up to 13 a primary with default_transaction_read_only = on cannot be told from one, and is taken for
+  /// what it is not said to be: a primary.
+  bool is_standby = false;
   std::uint64_t wal_segment_bytes = 0;
   TreeModes modes;
 };
@@ -32,6 +35,10 @@ base::Result<client::ReplicationConnection> connect_to_source(const CloneOptions
                                                               const env::StopEvent& stop);
 base::Result<SourceFacts> look_at_source(client::ReplicationConnection& connection,
                                          const CloneOptions& options, const env::StopEvent& stop);
+
+/// What a standby says when it cannot be copied, or not any more: as an error of the state it is in, with
+/// what to do about it.
+base::Error as_standby_error(base::Error error);
 
 /// Whether the slot can be streamed from: it exists, nobody uses it, it has not lost its WAL. Found out by
 /// doing it for a moment. With kYes it holds back WAL from `at` on afterwards.

@@ -134,11 +134,17 @@ Result<void> WalStream::perform_one(const wal::Action& action) {
 // The server ended the stream: it tells why, or its timeline came to an end.
 Error WalStream::stream_ended() {
   auto answer = connection_.connection().next_result(env::Wait::for_at_most(kAnswerTimeout));
+  if (answer && answer->kind == client::Connection::ResultKind::kRows) {
+    return {ErrorCode::kPrecondition,
+            fmt::format("timeline {} of the server ended at {}: it was promoted, or follows one that was",
+                        options_.timeline.value(), session_->written().to_string()),
+            "What was copied is of no use and is not kept. Run this again."};
+  }
   if (answer) {
     return {ErrorCode::kProtocol,
             fmt::format("the server ended the WAL stream of timeline {} at {}", options_.timeline.value(),
                         session_->written().to_string()),
-            "It was promoted, or it is being stopped. Run this again when it is up."};
+            "It is being stopped. Run this again when it is up."};
   }
   Error error = std::move(answer).error();
   constexpr std::string_view kUndefinedFile = "58P01";

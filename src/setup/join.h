@@ -42,6 +42,7 @@ struct JoinOptions {
   std::optional<std::uint64_t> max_rate_bytes_per_second = {};
   std::vector<clone::TablespaceMapping> tablespace_mappings = {};
   clone::Checkpoint checkpoint = clone::Checkpoint::kFast;
+  clone::FromStandby from_standby = clone::FromStandby::kNotSaid;
   OnOldDirectory on_old_directory = OnOldDirectory::kRefuse;
   OnRunningServer on_running_server = OnRunningServer::kRefuse;
   RunMode mode = RunMode::kApply;
@@ -52,6 +53,8 @@ struct JoinOptions {
 struct JoinOutcome {
   bool was_a_standby_already = false;
   bool planned_only = false;
+  /// The source is a standby; its own upstream in words, "" where that is not known.
+  std::optional<std::string> follows_standby_of = {};
   std::optional<clone::CloneFacts> copy = {};
   std::vector<std::string> settings_taken_out = {};
   std::vector<std::string> settings_given = {};

@@ -8,6 +8,8 @@
 #include "base/time.h"
 #include "clone/journal.h"
 #include "env/network.h"
+#include "env/process.h"
+#include "setup/collations.h"
 
 namespace standfast::setup {
 namespace {
@@ -62,6 +64,46 @@ Result<void> read_settings(client::Connection& monitor, PrimaryFacts& facts, con
   return base::ok();
 }
 
+Result<BuildFacts> read_build(client::Connection& server, const env::Wait& wait) {
+  const auto rows = TRY(server.query(
+      "SELECT database_block_size, wal_block_size, blocks_per_segment, float8_pass_by_value FROM "
+      "pg_control_init()",
+      wait));
+  BuildFacts build;
+  if (rows.count() == 0) return build;
+  build.block_bytes = to_number<std::uint64_t>(rows.text(0, 0));
+  build.wal_block_bytes = to_number<std::uint64_t>(rows.text(0, 1));
+  build.segment_blocks = to_number<std::uint64_t>(rows.text(0, 2));
+  build.float8_by_value = rows.text(0, 3) == "t";
+  return build;
+}
+
+/// What the postgres program says of itself. It needs no data directory for that, only to be named one.
+BuildFacts build_of(const server::Installation& installation, const env::Wait& wait) {
+  const auto value = [&](const char* name) -> std::optional<std::uint64_t> {
+    env::Command command;
+    command.argv = {installation.program("postgres"), "-D", "/", "-c", "config_file=/dev/null", "-C", name};
+    command.environment = env::ChildEnvironment::kWithoutPostgres;
+    const auto said = env::run_command(command, wait);
+    if (!said || said->exit_code != 0) return std::nullopt;
+    return to_number<std::uint64_t>(std::string_view(said->output).substr(0, said->output.find('\n')));
+  };
+  BuildFacts build;
+  build.block_bytes = value("block_size");
+  build.wal_block_bytes = value("wal_block_size");
+  build.segment_blocks = value("segment_size");
+  if (installation.version.float8_is_always_by_value())
+    build.float8_by_value = sizeof(void*) == sizeof(double);
+  return build;
+}
+
+Result<std::string> upstream_of(client::Connection& standby, const env::Wait& wait) {
+  const auto rows = TRY(standby.query(
+      "SELECT sender_host, sender_port FROM pg_stat_wal_receiver WHERE sender_host IS NOT NULL", wait));
+  if (rows.count() == 0) return std::string();
+  return fmt::format("{} port {}", rows.text(0, 0), rows.text(0, 1));
+}
+
 }  // namespace
 
 Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::string& slot,
@@ -69,8 +111,7 @@ Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::str
   PrimaryFacts facts;
   facts.version = monitor.server_version();
   if (!facts.version.is_supported()) {
-    return Error(ErrorCode::kVersion,
-                 fmt::format("the primary runs PostgreSQL {}", facts.version.to_string()),
+    return Error(ErrorCode::kVersion, fmt::format("the server runs PostgreSQL {}", facts.version.to_string()),
                  fmt::format("PostgreSQL {} to {} are supported.", pg::Version::kOldestMajor,
                              pg::Version::kNewestMajor));
   }
@@ -79,7 +120,10 @@ Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::str
   if (!system_id) return Error(ErrorCode::kProtocol, "the primary's system identifier is not a number");
   facts.system_id = *system_id;
   facts.in_recovery = TRY(monitor.query_value("SELECT pg_is_in_recovery()", wait)) == "t";
+  if (facts.in_recovery) facts.upstream = TRY(upstream_of(monitor, wait));
   facts.machine = machine_of(TRY(monitor.query_value("SELECT version()", wait)));
+  facts.build = TRY(read_build(monitor, wait));
+  facts.collations = TRY(read_collations(monitor, wait));
   TRY(read_settings(monitor, facts, wait));
   facts.preload_libraries = split_preload_libraries(
       TRY(monitor.query_value("SELECT current_setting('shared_preload_libraries')", wait)));
@@ -104,8 +148,11 @@ Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::str
 }
 
 Result<HostFacts> look_at_host(env::FileSystem& files, const server::Installation& installation,
-                               const PrimaryFacts& primary, const HostQuestion& question) {
+                               const PrimaryFacts& primary, const HostQuestion& question,
+                               const env::Wait& wait) {
   HostFacts facts;
+  facts.build = build_of(installation, wait);
+  facts.collations = collations_of_host(files, installation);
   facts.version = installation.version;
   utsname system{};
   if (uname(&system) == 0) facts.machine = system.machine;
@@ -155,7 +202,9 @@ std::optional<Error> slot_error(const PrimaryFacts& primary, const std::string& 
 }
 
 std::vector<Error> what_does_not_fit(const PrimaryFacts& primary, const HostFacts& host,
-                                     pg::SystemId expected, const std::string& slot) {
+                                     const JoinQuestion& question) {
+  const pg::SystemId expected = question.expected;
+  const std::string& slot = question.slot;
   std::vector<Error> found;
   const auto add = [&found](ErrorCode code, std::string message, std::string hint) {
     found.emplace_back(code, std::move(message), std::move(hint));
@@ -167,22 +216,16 @@ std::vector<Error> what_does_not_fit(const PrimaryFacts& primary, const HostFact
                     primary.system_id.to_string(), expected.to_string()),
         "Run \"standfast primary setup\" on the primary again and use the token it gives.");
   }
-  if (primary.in_recovery) {
-    add(ErrorCode::kPrecondition, "the server at that address is itself a standby",
-        "Run \"standfast primary setup\" on the server that is the primary now, and join with its token.");
+  if (primary.in_recovery && question.from_standby == clone::FromStandby::kNotSaid) {
+    add(ErrorCode::kPrecondition,
+        fmt::format("the server at that address is itself a standby{}{}",
+                    primary.upstream.empty() ? "" : ", of ", primary.upstream),
+        "Add --from-standby if this one is to follow that standby. If not, run \"standfast primary setup\" "
+        "on "
+        "the server that is the primary now, and join with its token.");
   }
-  if (primary.version.major() != host.version.major()) {
-    add(ErrorCode::kVersion,
-        fmt::format("the primary runs PostgreSQL {}, the programs on this host are of {}",
-                    primary.version.to_string(), host.version.to_string()),
-        fmt::format("A standby needs the primary's major version: install PostgreSQL {}, or name its "
-                    "programs with --pg-bin.",
-                    primary.version.major()));
-  }
-  if (!primary.machine.empty() && !host.machine.empty() && primary.machine != host.machine) {
-    add(ErrorCode::kVersion,
-        fmt::format("the primary runs on {}, this host is {}", primary.machine, host.machine),
-        "Streaming replication needs the same architecture on both sides.");
+  for (const PairingFinding& finding : judge_pairing(primary, host)) {
+    if (finding.severity == PairingSeverity::kRefuse) add(ErrorCode::kVersion, finding.message, finding.hint);
   }
   for (const std::string& library : host.missing_libraries) {
     add(ErrorCode::kPrecondition,

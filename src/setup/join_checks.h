@@ -1,5 +1,5 @@
 // What would fail after the copy, found before it: the facts of the primary (asked as the monitor role) and
-// of this host, and the list of what does not fit.
+// of this host, and the list of what does not fit. Releases, builds and collations are pairing.h's.
 //
 // Threading: one thread. The comparison is pure; look_at_primary() and look_at_host() only read.
 // Follows: access/transam/xlogrecovery.c CheckRequiredParameterValues(), utils/init/miscinit.c
@@ -12,12 +12,14 @@
 #include <vector>
 
 #include "base/result.h"
+#include "clone/clone.h"
 #include "clone/outside.h"
 #include "env/file_system.h"
 #include "env/stop_event.h"
 #include "pg/client/connection.h"
 #include "pg/server/installation.h"
 #include "setup/join_settings.h"
+#include "setup/pairing.h"
 
 namespace standfast::setup {
 
@@ -26,11 +28,9 @@ struct Tablespace {
   std::string location;  ///< on the primary
 };
 
-struct PrimaryFacts {
-  pg::Version version;
+struct PrimaryFacts : PairingSide {
   pg::SystemId system_id;
-  bool in_recovery = false;
-  std::string machine;  ///< "x86_64", of the build
+  std::string upstream;  ///< of a standby: "10.20.20.1 port 5432"; "" where it streams from nowhere
   SettingValues settings;
   std::vector<std::string> preload_libraries;
   std::vector<Tablespace> tablespaces;  ///< without pg_default and pg_global
@@ -45,9 +45,7 @@ struct PrimaryFacts {
 base::Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::string& slot,
                                            const env::Wait& wait);
 
-struct HostFacts {
-  pg::Version version;
-  std::string machine;
+struct HostFacts : PairingSide {
   std::vector<std::string> missing_libraries;
   /// Why folders of tablespaces, after mapping, cannot take their copies.
   std::vector<base::Error> unfit_tablespaces;
@@ -68,13 +66,19 @@ struct HostQuestion {
 };
 
 base::Result<HostFacts> look_at_host(env::FileSystem& files, const server::Installation& installation,
-                                     const PrimaryFacts& primary, const HostQuestion& question);
+                                     const PrimaryFacts& primary, const HostQuestion& question,
+                                     const env::Wait& wait);
 
 /// Why no standby can use that slot, if that is so.
 std::optional<base::Error> slot_error(const PrimaryFacts& primary, const std::string& slot);
 
+struct JoinQuestion {
+  pg::SystemId expected;
+  std::string slot;
+  clone::FromStandby from_standby = clone::FromStandby::kNotSaid;
+};
 /// Everything that stands in the way, each with its hint; empty when the copy may begin.
 std::vector<base::Error> what_does_not_fit(const PrimaryFacts& primary, const HostFacts& host,
-                                           pg::SystemId expected, const std::string& slot);
+                                           const JoinQuestion& question);
 
 }  // namespace standfast::setup

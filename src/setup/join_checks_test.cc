@@ -30,7 +30,7 @@ HostFacts good_host() {
 
 std::vector<base::ErrorCode> codes(const PrimaryFacts& primary, const HostFacts& host) {
   std::vector<base::ErrorCode> found;
-  for (const base::Error& error : what_does_not_fit(primary, host, kSystemId, "pgstandby1")) {
+  for (const base::Error& error : what_does_not_fit(primary, host, {kSystemId, "pgstandby1"})) {
     EXPECT_FALSE(error.hint.empty()) << error.message;
     found.push_back(error.code);
   }

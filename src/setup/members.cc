@@ -47,6 +47,12 @@ SlotUse slot_use(const Slot& slot, pg::Lsn head) {
   return use;
 }
 
+/// As the rows below a server name it.
+std::string name_below(const ServerFacts& server) {
+  if (!server.is_in_recovery) return "primary";
+  return fmt::format("standby {}", server.application_name);
+}
+
 Member member_of_primary(const ServerFacts& server) {
   Member member;
   member.name = server.cluster_name.empty() ? "primary" : server.cluster_name;
@@ -74,6 +80,7 @@ Member member_of_sender(const WalSender& sender, const ServerFacts& upstream) {
   member.name = sender.application_name.empty() ? fmt::format("pid {}", sender.pid) : sender.application_name;
   member.host = host_of(sender);
   member.role = role_of(sender, own_slot);
+  member.from = name_below(upstream);
   member.state = sender.state.empty() ? "hidden" : sender.state;
   // A sender that has caught up streams its own server's timeline, never an older one.
   if (sender.state == "streaming") member.timeline = upstream.timeline;
@@ -99,6 +106,7 @@ Member member_of_idle_slot(const Slot& slot, const ServerFacts& upstream) {
   Member member;
   member.name = slot.name;
   member.role = slot.is_physical ? MemberRole::kSlot : MemberRole::kLogical;
+  member.from = name_below(upstream);
   member.state = state_of_idle_slot(slot);
   member.slot = slot_use(slot, upstream.head);
   return member;
@@ -123,8 +131,14 @@ void add_own_lag(Member& member, const ServerFacts& standby, std::optional<pg::L
   if (member.lag_bytes == std::uint64_t{0}) member.lag_time = milliseconds(0);
 }
 
-Member member_of_standby(const ServerFacts& standby, std::optional<pg::Lsn> upstream_head) {
+Member member_of_standby(const ServerFacts& standby, const ServerFacts* upstream) {
   Member member;
+  const auto upstream_head = upstream != nullptr ? std::optional(upstream->head) : std::nullopt;
+  if (upstream != nullptr) {
+    member.from = name_below(*upstream);
+  } else if (standby.receiver && !standby.receiver->sender_host.empty()) {
+    member.from = fmt::format("{} port {}", standby.receiver->sender_host, standby.receiver->sender_port);
+  }
   member.name = standby.application_name;
   member.host = standby.host.starts_with('/') ? "local" : standby.host;
   member.role = MemberRole::kStandby;
@@ -142,22 +156,24 @@ Member member_of_standby(const ServerFacts& standby, std::optional<pg::Lsn> upst
 }
 
 Member member_of_server(const ServerFacts& server) {
-  return server.is_in_recovery ? member_of_standby(server, std::nullopt) : member_of_primary(server);
+  return server.is_in_recovery ? member_of_standby(server, nullptr) : member_of_primary(server);
 }
 
-/// The row of the primary's table that is this standby: by its slot, else by its name. Names need not be
-/// unique; two of one name are told apart by nothing, and then none is taken.
-Member* find_row(std::vector<Member>& members, const ServerFacts& standby) {
+/// The row below `upstream` that is this standby: by its slot, else by its name. Names need not be unique;
+/// two of one name are told apart by nothing, and then none is taken.
+Member* find_row(std::vector<Member>& members, const ServerFacts& standby, const ServerFacts& upstream) {
+  const std::string from = name_below(upstream);
   const std::string& slot = standby.receiver && !standby.receiver->slot.empty() ? standby.receiver->slot
                                                                                 : standby.primary_slot_name;
   if (!slot.empty()) {
     for (Member& member : members) {
-      if (member.slot && member.slot->name == slot) return &member;
+      if (member.from == from && member.slot && member.slot->name == slot) return &member;
     }
   }
   Member* found = nullptr;
   for (Member& member : members) {
-    if (member.role != MemberRole::kStandby || member.name != standby.application_name) continue;
+    if (member.from != from || member.role != MemberRole::kStandby || member.name != standby.application_name)
+      continue;
     if (found != nullptr) return nullptr;
     found = &member;
   }
@@ -165,14 +181,14 @@ Member* find_row(std::vector<Member>& members, const ServerFacts& standby) {
 }
 
 /// What the standby knows better than its primary: its timeline, and that it does not receive.
-void merge_standby(std::vector<Member>& members, const ServerFacts& standby, const ServerFacts& primary) {
-  Member* row = find_row(members, standby);
+void merge_standby(std::vector<Member>& members, const ServerFacts& standby, const ServerFacts& upstream) {
+  Member* row = find_row(members, standby, upstream);
   if (row == nullptr) {
-    members.push_back(member_of_standby(standby, primary.head));
+    members.push_back(member_of_standby(standby, &upstream));
     return;
   }
   if (row->role == MemberRole::kSlot) {
-    const Member own = member_of_standby(standby, primary.head);
+    const Member own = member_of_standby(standby, &upstream);
     const auto slot = row->slot;
     *row = own;
     row->slot = slot;
@@ -243,7 +259,8 @@ void note_unknown_lag_time(const Member& member, const MaxLag& limit, std::vecto
       member.name, base::format_bytes(*member.lag_bytes)));
 }
 
-/// Two servers that are asked together must be two sides of one thing.
+/// Two servers that are asked together must be two sides of one thing. The first is the one above, where one
+/// is.
 void judge_pair(const ServerFacts& primary, const ServerFacts& other, std::vector<Finding>& findings) {
   if (other.system_id != primary.system_id) {
     findings.push_back(
@@ -258,10 +275,11 @@ void judge_pair(const ServerFacts& primary, const ServerFacts& other, std::vecto
                         "It was promoted, or started without standby.signal; what is written there does not "
                         "reach the other one. Decide which of them stays, and copy the other one from it."});
   } else if (other.timeline && primary.timeline && *other.timeline != *primary.timeline) {
-    findings.push_back({ErrorCode::kNotStreaming,
-                        fmt::format("{} is on timeline {}, its primary on {}", other.describe(),
-                                    other.timeline->value(), primary.timeline->value()),
-                        "If the standby does not follow by itself, copy it again with \"standfast join\"."});
+    findings.push_back(
+        {ErrorCode::kNotStreaming,
+         fmt::format("{} is on timeline {}, {} on {}", other.describe(), other.timeline->value(),
+                     primary.is_in_recovery ? primary.describe() : "its primary", primary.timeline->value()),
+         "If the standby does not follow by itself, copy it again with \"standfast join\"."});
   }
 }
 
@@ -299,15 +317,85 @@ bool has_standby(const std::vector<Member>& members) {
   });
 }
 
-const ServerFacts* find_upstream(const std::vector<ServerFacts>& servers) {
+/// Whether the one has a sender or a slot for the other.
+bool serves(const ServerFacts& above, const ServerFacts& standby) {
+  if (&above == &standby || above.system_id != standby.system_id) return false;
+  std::vector<Member> rows;
+  add_members_below(above, rows);
+  return find_row(rows, standby, above) != nullptr;
+}
+
+/// Whom each server follows, of those that were asked; none for the top. A server that none of them serves is
+/// taken for one that should follow the top: why it does not is a finding.
+std::vector<const ServerFacts*> find_upstreams(const std::vector<ServerFacts>& servers,
+                                               const ServerFacts* top) {
+  std::vector<const ServerFacts*> upstreams;
+  for (const ServerFacts& server : servers) {
+    const ServerFacts* found = nullptr;
+    for (const ServerFacts& above : servers) {
+      if (!server.is_in_recovery || !serves(above, server)) continue;
+      const bool is_named = server.receiver && server.receiver->sender_host == above.host &&
+                            server.receiver->sender_port == above.port;
+      if (found == nullptr || is_named) found = &above;
+    }
+    if (found == nullptr && &server != top) found = top;
+    upstreams.push_back(&server == top ? nullptr : found);
+  }
+  return upstreams;
+}
+
+/// The primary; where none was asked, the standby that others follow.
+const ServerFacts* find_top(const std::vector<ServerFacts>& servers) {
   for (const ServerFacts& server : servers) {
     if (!server.is_in_recovery) return &server;
   }
-  // Two standbys, one behind the other: the one with senders is above.
   for (const ServerFacts& server : servers) {
-    if (!server.senders.empty()) return &server;
+    const bool is_below = std::any_of(servers.begin(), servers.end(),
+                                      [&](const ServerFacts& above) { return serves(above, server); });
+    if (!server.senders.empty() && !is_below) return &server;
   }
   return nullptr;
+}
+
+/// The order in which each server comes after the one it follows; what follows itself in a circle comes last.
+std::vector<std::size_t> from_the_top(const std::vector<ServerFacts>& servers,
+                                      const std::vector<const ServerFacts*>& upstreams) {
+  std::vector<std::size_t> order;
+  const auto is_placed = [&](const ServerFacts* server) {
+    return server == nullptr ||
+           std::any_of(order.begin(), order.end(), [&](std::size_t i) { return &servers[i] == server; });
+  };
+  for (std::size_t round = 0; round < servers.size(); ++round) {
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+      if (!is_placed(&servers[i]) && is_placed(upstreams[i])) order.push_back(i);
+    }
+  }
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    if (!is_placed(&servers[i])) order.push_back(i);
+  }
+  return order;
+}
+
+/// Lag against a standby is not all there is: that one lags too.
+void note_chains(const std::vector<ServerFacts>& servers, const std::vector<const ServerFacts*>& upstreams,
+                 std::vector<std::string>& notes) {
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    const ServerFacts& standby = servers[i];
+    if (!standby.is_in_recovery) continue;
+    for (const WalSender& sender : standby.senders) {
+      if (sender.state == "backup") continue;
+      const ServerFacts* above = upstreams[i];
+      const std::string distance =
+          above == nullptr
+              ? "how far behind its own upstream is not known here"
+              : fmt::format("{} behind the {}", base::format_bytes(above->head.bytes_since(standby.head)),
+                            name_below(*above));
+      notes.push_back(
+          fmt::format("\"{}\" follows the standby \"{}\" (--from-standby), and its lag is counted "
+                      "from there; what that one has received is {}",
+                      sender.application_name, standby.application_name, distance));
+    }
+  }
 }
 
 /// Which role a server has that does not answer is known to nobody, so one code says it of all.
@@ -392,31 +480,30 @@ int StatusReport::exit_code() const {
 
 StatusReport make_report(const StatusInput& input) {
   StatusReport report;
-  const ServerFacts* upstream = find_upstream(input.servers);
-  if (upstream != nullptr) {
-    report.members.push_back(member_of_server(*upstream));
-    add_members_below(*upstream, report.members);
-  }
-  for (const ServerFacts& server : input.servers) {
+  const ServerFacts* top = find_top(input.servers);
+  const auto upstreams = find_upstreams(input.servers, top);
+  for (const std::size_t i : from_the_top(input.servers, upstreams)) {
+    const ServerFacts& server = input.servers[i];
+    const ServerFacts* above = upstreams[i];
     judge_rights(server, report.findings);
     add_notes(server, report.notes);
-    if (&server == upstream) continue;
-    if (upstream != nullptr) judge_pair(*upstream, server, report.findings);
-    if (upstream != nullptr && server.is_in_recovery && server.system_id == upstream->system_id) {
-      merge_standby(report.members, server, *upstream);
+    if (above != nullptr) judge_pair(*above, server, report.findings);
+    if (above != nullptr && server.is_in_recovery && server.system_id == above->system_id) {
+      merge_standby(report.members, server, *above);
     } else {
       report.members.push_back(member_of_server(server));
     }
     add_members_below(server, report.members);
   }
+  note_chains(input.servers, upstreams, report.notes);
   for (const Member& member : report.members) {
     judge_slot(member, report.findings);
     judge_streaming(member, report.findings);
     judge_lag(member, input.max_lag, report.findings);
     note_unknown_lag_time(member, input.max_lag, report.notes);
   }
-  judge_unreachable(input, upstream, report);
-  if (upstream != nullptr && !upstream->is_in_recovery && !has_standby(report.members)) {
+  judge_unreachable(input, top, report);
+  if (top != nullptr && !top->is_in_recovery && !has_standby(report.members)) {
     report.findings.push_back(
         {ErrorCode::kNotStreaming, "no standby is attached",
          "Run \"standfast join\" on the standby's host, or \"standfast primary setup\" here "

@@ -31,6 +31,9 @@ struct Member {
   std::string name;
   std::string host;
   MemberRole role = MemberRole::kStandby;
+  /// Whom it follows, and against whose position its lag is measured: "primary", "standby pgstandby1",
+  /// "10.20.20.1 port 5432" of a server that was not asked; "" for a primary.
+  std::string from;
   std::string state;
   std::optional<pg::TimelineId> timeline;
   std::optional<pg::Lsn> sent, write, flush, replay;

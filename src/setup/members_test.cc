@@ -351,6 +351,70 @@ TEST(Status, CascadedStandbysStandBelowTheirs) {
   EXPECT_THAT(report.findings, IsEmpty());
 }
 
+/// A standby of standby(), which is the primary's.
+ServerFacts leaf() {
+  ServerFacts facts = standby();
+  facts.host = "10.20.20.3";
+  facts.application_name = "pgstandby2";
+  facts.primary_slot_name = "pgstandby2";
+  facts.receiver->slot = "pgstandby2";
+  facts.receiver->sender_host = "10.20.20.2";
+  return facts;
+}
+
+ServerFacts middle_of_a_chain() {
+  ServerFacts facts = standby();
+  facts.host = "10.20.20.2";
+  facts.senders = {streaming_sender()};
+  facts.senders[0].application_name = "pgstandby2";
+  facts.slots = {active_slot()};
+  facts.slots[0].name = "pgstandby2";
+  return facts;
+}
+
+TEST(Status, AChainIsShownFromTheTopInWhateverOrderItIsAsked) {
+  for (const auto& servers : {std::vector{primary(), middle_of_a_chain(), leaf()},
+                              {leaf(), middle_of_a_chain(), primary()},
+                              {middle_of_a_chain(), leaf(), primary()},
+                              {middle_of_a_chain(), primary()}}) {
+    const StatusReport report = report_of(servers);
+    EXPECT_THAT(report.findings, IsEmpty());
+    ASSERT_EQ(report.members.size(), 3U);
+    EXPECT_EQ(report.members[0].role, MemberRole::kPrimary);
+    EXPECT_EQ(report.members[0].from, "");
+    EXPECT_EQ(report.members[1].name, "pgstandby1");
+    EXPECT_EQ(report.members[1].from, "primary");
+    EXPECT_EQ(report.members[2].name, "pgstandby2");
+    EXPECT_EQ(report.members[2].from, "standby pgstandby1");
+    EXPECT_THAT(report.notes, ElementsAre(HasSubstr("follows the standby \"pgstandby1\"")));
+  }
+}
+
+TEST(Status, LagBehindAStandbyIsCountedFromThereAndItsOwnIsSaid) {
+  ServerFacts top = primary();
+  top.head = kHead + 2 * kMegabyte;
+  ServerFacts middle = middle_of_a_chain();
+  middle.senders[0].replay = pg::Lsn(kHead.value() - 100);
+  const StatusReport report = report_of({top, middle});
+  EXPECT_EQ(report.members[2].lag_bytes, 100U);
+  EXPECT_THAT(report.notes, ElementsAre(HasSubstr("2 MiB behind the primary")));
+}
+
+TEST(Status, AStandbyAskedAloneNamesItsSource) {
+  EXPECT_EQ(report_of({leaf()}).members[0].from, "10.20.20.2 port 5432");
+}
+
+TEST(Status, OneNameOnTwoLevelsIsToldApartByTheAddress) {
+  ServerFacts middle = middle_of_a_chain();
+  middle.senders[0].application_name = "pgstandby1";
+  middle.slots[0].name = "pgstandby1";
+  ServerFacts below = leaf();
+  below.application_name = below.primary_slot_name = below.receiver->slot = "pgstandby1";
+  const StatusReport report = report_of({primary(), middle, below});
+  ASSERT_EQ(report.members.size(), 3U);
+  EXPECT_EQ(report.members[2].from, "standby pgstandby1");
+}
+
 TEST(MaxLagTest, TakesPostgresUnits) {
   EXPECT_EQ(parse_max_lag("16MB")->bytes, 16 * kMegabyte);
   EXPECT_EQ(parse_max_lag("512kB")->bytes, 512U * 1024);

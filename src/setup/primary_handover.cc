@@ -141,6 +141,7 @@ PrimarySetupOutcome PrimaryRun::outcome() const {
   PrimarySetupOutcome outcome;
   outcome.system_id = look_->state.system_id;
   outcome.port = look_->state.port;
+  outcome.is_standby = look_->state.server.in_recovery;
   outcome.restart_command = restart_command_;
   outcome.members = members_;
   if (options_.mode == RunMode::kDryRun) {

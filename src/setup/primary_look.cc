@@ -15,6 +15,7 @@
 #include "setup/admin_session.h"
 #include "setup/join_settings.h"
 #include "setup/marker_table.h"
+#include "setup/store_passwords.h"
 
 namespace standfast::setup {
 namespace {
@@ -244,11 +245,12 @@ Result<void> PrimaryLooker::read_database(PrimaryState& state) {
 Result<void> PrimaryLooker::read_slots(PrimaryState& state) {
   const std::string lost =
       state.server.version.has_max_slot_wal_keep_size() ? "coalesce(s.wal_status = 'lost', false)" : "false";
-  const client::Rows rows = TRY(admin_.query(
-      "SELECT s.slot_name, s.slot_type = 'physical', s.active, host(r.client_addr), " + lost +
-          ", greatest(0, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn), 0))::bigint "
-          "FROM pg_replication_slots s LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid",
-      wait_));
+  const client::Rows rows = TRY(
+      admin_.query("SELECT s.slot_name, s.slot_type = 'physical', s.active, host(r.client_addr), " + lost +
+                       ", greatest(0, coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN "
+                       "pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn), 0))::bigint "
+                       "FROM pg_replication_slots s LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid",
+                   wait_));
   for (int row = 0; row < rows.count(); ++row) {
     SlotState slot;
     slot.is_physical = rows.text(row, 1) == "t";
@@ -334,13 +336,15 @@ Result<std::string> PrimaryLooker::read_through_links(const std::string& path) {
 Result<PrimaryLook> PrimaryLooker::look(const PrimaryWish& wish, const std::optional<base::Secret>& given) {
   PrimaryState state;
   state.server = TRY(basics());
-  TRY(refuse_unfit_server(state.server));
+  TRY(refuse_unfit_server(state.server, wish.on_standby));
   TRY(check_data_directory());
   const auto system_id = pg::SystemId::parse(TRY(value("SELECT system_identifier FROM pg_control_system()")));
   if (!system_id) return Error(ErrorCode::kProtocol, "the server tells no system identifier");
   state.system_id = *system_id;
   TRY(store_.check_writable(state.system_id));
   PasswordFile password_file = TRY(PasswordFile::read(store_, *system_id));
+  if (state.server.in_recovery)
+    password_file.also_try(TRY(passwords_in_store(files_, store_, *system_id)));
   PrimaryLook look{std::move(state), {}, {}, {}, std::move(password_file)};
   TRY(read_settings(look.state));
   TRY(read_hba(look));

@@ -83,12 +83,14 @@ Result<std::vector<PlannedMember>> plan_members(const PrimaryState& state, const
       PlannedMember member;
       member.slot = entry.slot_name;
       member.address_cidr = entry.address_cidr;
-      member.is_named = wish.standbys.empty();
+      // A standby has its primary's block by the copy. Whom that one serves is not whom this one does.
+      const bool is_ours = !state.server.in_recovery || state.tokens.contains(member.slot);
+      member.is_named = wish.standbys.empty() && is_ours;
       members.push_back(std::move(member));
     }
   }
   for (const auto& standby : wish.standbys) TRY(name_member(state, wish, standby.cidr, members));
-  if (members.empty()) {
+  if (std::none_of(members.begin(), members.end(), [](const auto& member) { return member.is_named; })) {
     return Error(ErrorCode::kUsage, "no standby is named, and none is known from an earlier run",
                  "Say which host is to be the standby: --standby ADDRESS.");
   }
@@ -97,6 +99,10 @@ Result<std::vector<PlannedMember>> plan_members(const PrimaryState& state, const
       return one.address_cidr == member.address_cidr;
     });
     if (route != state.routes.end()) member.source_address = route->source_address;
+    // This very host, by the block that came with the copy: it does not connect to itself.
+    if (state.server.in_recovery && !member.is_named && member.source_address &&
+        *member.source_address == shown_address(member.address_cidr))
+      member.source_address.reset();
     if (!member.is_named) continue;
     if (!member.source_address && !wish.advertised_host) {
       return Error(ErrorCode::kPrecondition,
@@ -171,6 +177,20 @@ void describe_rest(PrimaryPlan& plan) {
   }
 }
 
+void note_standby(const PrimaryState& state, PrimaryPlan& plan) {
+  if (!state.server.in_recovery) return;
+  plan.notes.push_back(
+      {"this server is itself a standby (--from-standby): roles, passwords and the database of verify come "
+       "from its primary by replication, and the standby that joins follows this one"});
+  for (const auto& member : plan.members) {
+    if (!member.is_named) continue;
+    plan.notes.push_back({fmt::format(
+        "verify on {0} writes its marker on the primary if that one's pg_hba.conf admits it: {1} "
+        "{2} {3} {0} scram-sha-256",
+        member.address_cidr, state.tls ? "hostssl" : "host", kMonitorDatabase, kMonitorRole)});
+  }
+}
+
 void note_risks(const PrimaryState& state, const PrimaryWish& wish, PrimaryPlan& plan) {
   if (!state.tls) {
     plan.notes.push_back({"ssl is off: data will travel in clear between the servers",
@@ -216,6 +236,34 @@ Error hba_cannot_change(const PrimaryState& state, const PrimaryPlan& plan) {
                   "of his (chown) and make them writable; or put this into it yourself{}, before "
                   "what is line {} now, reload the server, and run this again:\n{}",
                   state.hba_block ? ", in place of the block that is there" : "", lines_before + 1, block));
+}
+
+/// Nothing in the database of a standby can be changed there.
+Result<void> refuse_what_only_the_primary_can_do(const PrimaryState& state, const PrimaryPlan& plan) {
+  if (!state.server.in_recovery) return base::ok();
+  std::string what;
+  const DatabasePlan& database = plan.database;
+  if (database.create || database.shut_out_public || database.create_table)
+    what = fmt::format("database {}", kMonitorDatabase);
+  if (plan.monitor.changes_server()) what = fmt::format("role {}", plan.monitor.name);
+  if (plan.replication.changes_server()) what = fmt::format("role {}", plan.replication.name);
+  if (what.empty()) return base::ok();
+  return Error(
+      ErrorCode::kPrecondition,
+      fmt::format("the {} is not as it has to be, and this server is a standby, where that cannot be "
+                  "changed",
+                  what),
+      "Run \"standfast primary setup\" on its primary first: what it makes arrives here by "
+      "replication.");
+}
+
+/// On a standby the way out is another one: a password is known here from its own join.
+Result<void> plan_roles_of(const PrimaryState& state, const PrimaryWish& wish, PrimaryPlan& plan) {
+  auto planned = plan_roles(state, wish, plan);
+  if (planned || !state.server.in_recovery || planned.error().code == ErrorCode::kUsage) return planned;
+  return std::move(planned).error().with_hint(
+      "This server is a standby: put its roles right on the primary, with \"standfast primary setup\". Their "
+      "passwords are known here once \"standfast join\" has been run here with the token it gives.");
 }
 
 }  // namespace
@@ -266,6 +314,7 @@ Result<PrimaryWish> wish_of(const PrimarySetupOptions& options) {
   wish.password_given = options.replication_password.has_value();
   wish.rotation = options.rotation;
   wish.ca_pem = options.ca_pem.value_or("");
+  wish.on_standby = options.on_standby;
   return wish;
 }
 
@@ -275,16 +324,17 @@ std::string replication_role_name(const PrimaryWish& wish, const std::optional<p
   return std::string(kDefaultReplicationRole);
 }
 
-Result<void> refuse_unfit_server(const ServerBasics& server) {
+Result<void> refuse_unfit_server(const ServerBasics& server, OnStandby on_standby) {
   if (!server.version.is_supported()) {
     return Error(ErrorCode::kVersion,
                  fmt::format("PostgreSQL {} is not supported", server.version.to_string()),
                  fmt::format("Standfast works with PostgreSQL {} to {}.", pg::Version::kOldestMajor,
                              pg::Version::kNewestMajor));
   }
-  if (server.in_recovery) {
+  if (server.in_recovery && on_standby == OnStandby::kRefuse) {
     return Error(ErrorCode::kPrecondition, "this server is itself a standby",
-                 "Run this on its primary, and name the new standby there.");
+                 "Run this on its primary, and name the new standby there; or add --from-standby, if the new "
+                 "standby is to follow this one.");
   }
   if (!server.is_superuser) {
     return Error(ErrorCode::kPrecondition, fmt::format("role \"{}\" is not a superuser", server.user),
@@ -305,14 +355,15 @@ Result<std::string> hba_text_for_trying(const PrimaryState& state, const Primary
 }
 
 Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryWish& wish) {
-  TRY(refuse_unfit_server(state.server));
+  TRY(refuse_unfit_server(state.server, wish.on_standby));
   TRY(refuse_broken_hba(state));
   PrimaryPlan plan;
   plan.members = TRY(plan_members(state, wish));
   TRY(plan_certificate(state, wish, plan));
   TRY(plan_settings(state, wish, plan));
-  TRY(plan_roles(state, wish, plan));
+  TRY(plan_roles_of(state, wish, plan));
   TRY(plan_database(state, plan));
+  TRY(refuse_what_only_the_primary_can_do(state, plan));
   TRY(plan_hba(state, plan));
   plan.try_logins = plan.hba_changes || plan.replication.changes_server() || plan.monitor.changes_server() ||
                     plan.database.create ||
@@ -323,6 +374,7 @@ Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryWish& w
   describe_rest(plan);
   plan_tokens(state, wish, plan);
   TRY(refuse_broken_configuration(state, plan));
+  note_standby(state, plan);
   note_risks(state, wish, plan);
   return plan;
 }

@@ -29,6 +29,7 @@ struct PrimaryWish {
   bool password_given = false;
   PasswordRotation rotation = PasswordRotation::kNo;
   std::string ca_pem = {};
+  OnStandby on_standby = OnStandby::kRefuse;
 };
 
 /// kUsage for what no server could make good.
@@ -101,7 +102,7 @@ struct PrimaryPlan {
 };
 
 /// Whether this server may be set up at all; asked before the rest of its state is.
-base::Result<void> refuse_unfit_server(const ServerBasics& server);
+base::Result<void> refuse_unfit_server(const ServerBasics& server, OnStandby on_standby);
 
 base::Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryWish& wish);
 

@@ -176,9 +176,63 @@ TEST(PrimaryPlan, AStandbyAndAnOrdinaryRoleAreRefused) {
   PrimaryState state = plain_server();
   state.server.in_recovery = true;
   EXPECT_THAT(refused(state, wish_for()).message, HasSubstr("itself a standby"));
+  EXPECT_THAT(refused(state, wish_for()).hint, HasSubstr("--from-standby"));
   state = plain_server();
   state.server.is_superuser = false;
   EXPECT_THAT(refused(state, wish_for()).message, HasSubstr("not a superuser"));
+}
+
+/// A standby that its own join left: everything of the primary's arrived, its passwords are in this store.
+PrimaryState joined_standby() {
+  PrimaryState state = plain_server();
+  state = after(state, planned(state, wish_for()));
+  state.server.in_recovery = true;
+  state.tokens.clear();
+  state.slots.clear();
+  return state;
+}
+
+PrimaryWish wish_on_standby() {
+  PrimaryWish wish;
+  wish.standbys = {*pg::parse_standby_address("10.20.20.3")};
+  wish.on_standby = OnStandby::kServe;
+  return wish;
+}
+
+TEST(PrimaryPlan, AStandbyServesAStandbyWithLocalChangesOnly) {
+  PrimaryState state = joined_standby();
+  state.routes.push_back({"10.20.20.3/32", "10.20.20.2"});
+  const PrimaryPlan plan = planned(state, wish_on_standby());
+  for (const PlannedChange& change : plan.changes) {
+    EXPECT_NE(change.kind, ChangeKind::kRole) << change.what;
+    EXPECT_NE(change.kind, ChangeKind::kDatabase) << change.what;
+  }
+  const PlannedMember& added = plan.members.back();
+  EXPECT_EQ(added.slot, "pgstandby2") << "the primary's own standby has the first name";
+  EXPECT_EQ(added.slot_action, SlotAction::kCreate);
+  for (const PlannedMember& member : plan.members) {
+    if (member.slot != added.slot)
+      EXPECT_EQ(member.slot_action, SlotAction::kKeep) << "that is the primary's";
+  }
+}
+
+TEST(PrimaryPlan, WhatOnlyThePrimaryCanChangeIsRefusedOnAStandby) {
+  PrimaryState state = joined_standby();
+  state.routes.push_back({"10.20.20.3/32", "10.20.20.2"});
+  state.monitor_database.reset();
+  EXPECT_THAT(refused(state, wish_on_standby()).message, HasSubstr("database standfast"));
+  state.replication.reset();
+  EXPECT_THAT(refused(state, wish_on_standby()).message, HasSubstr("role replicator"));
+  state = joined_standby();
+  state.routes.push_back({"10.20.20.3/32", "10.20.20.2"});
+  state.monitor->password = PasswordState::kUnknown;
+  EXPECT_THAT(refused(state, wish_on_standby()).hint, HasSubstr("on the primary"));
+}
+
+TEST(PrimaryPlan, TheMembersThatAStandbyHasFromItsPrimaryAreNotItsOwn) {
+  PrimaryWish wish;
+  wish.on_standby = OnStandby::kServe;
+  EXPECT_EQ(refused(joined_standby(), wish).code, ErrorCode::kUsage);
 }
 
 TEST(PrimaryPlan, AnHbaFileThatIsBrokenAlreadyIsRefusedWithItsLine) {

@@ -40,6 +40,9 @@ enum class RestartLeave : std::uint8_t { kAsk, kGiven };
 enum class PasswordRotation : std::uint8_t { kNo, kYes };
 enum class TokenWish : std::uint8_t { kToken, kManual };
 enum class RunMode : std::uint8_t { kApply, kDryRun };
+/// What to do on a server that is itself a standby. What lives in the database comes from its primary, so it
+/// must be there; the rest is made as on a primary.
+enum class OnStandby : std::uint8_t { kRefuse, kServe };
 
 struct PrimarySetupOptions {
   std::string data_directory;
@@ -56,6 +59,7 @@ struct PrimarySetupOptions {
   std::string listen_addresses = "*";  ///< used only where the present value does not do
   RestartLeave restart = RestartLeave::kAsk;
   TokenWish token = TokenWish::kToken;
+  OnStandby on_standby = OnStandby::kRefuse;
   RunMode mode = RunMode::kApply;
   std::optional<NewClusterOptions> init = {};
   std::optional<std::string> bin_directory = {};
@@ -91,6 +95,7 @@ struct PrimarySetupOutcome {
   PrimaryVerdict verdict = PrimaryVerdict::kUnchanged;
   pg::SystemId system_id;
   std::uint16_t port = 0;
+  bool is_standby = false;  ///< then whoever joins says --from-standby
   std::vector<PlannedChange> changes;
   std::vector<std::string> pending_restart;  ///< settings that wait for a restart that was not allowed
   std::string restart_command;               ///< how an administrator restarts this cluster

@@ -44,6 +44,9 @@ std::vector<base::Secret> PasswordFile::candidates(const std::string& role) cons
   for (const auto* entries : {&next_, &current_}) {
     if (const base::Secret* password = find_entry(*entries, role)) found.push_back(*password);
   }
+  for (const pg::PassfileEntry& entry : others_) {
+    if (entry.user == role) found.push_back(entry.password);
+  }
   return found;
 }
 

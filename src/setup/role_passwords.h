@@ -11,6 +11,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -31,7 +32,9 @@ class PasswordFile {
  public:
   static base::Result<PasswordFile> read(const client::SecretStore& store, pg::SystemId system_id);
 
-  /// The latest first; at most two.
+  /// Passwords that count as candidates, after those of the files above.
+  void also_try(std::vector<pg::PassfileEntry> entries) { others_ = std::move(entries); }
+  /// The latest first.
   std::vector<base::Secret> candidates(const std::string& role) const;
   /// Whether a later run finds this password for the role.
   bool holds(const std::string& role, const base::Secret& password) const;
@@ -51,6 +54,7 @@ class PasswordFile {
   std::vector<pg::PassfileEntry> current_;
   std::vector<pg::PassfileEntry> next_;
   std::vector<pg::PassfileEntry> wanted_;
+  std::vector<pg::PassfileEntry> others_;
 };
 
 /// What one finds by a role's stored verifier and the passwords that may be its own.

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "setup/pair.h"
+
 namespace standfast::setup {
 namespace {
 
@@ -63,7 +65,7 @@ class Collector {
       CHECK(first_error.has_value());
       return *std::move(first_error);
     }
-    if (!first_error) ask_upstream();
+    if (!first_error) ask_upwards();
     input_.max_lag = options_.max_lag;
     StatusReport report = make_report(input_);
     report.views = std::move(views_);
@@ -76,21 +78,29 @@ class Collector {
     std::move(asked.views.begin(), asked.views.end(), std::back_inserter(views_));
   }
 
-  /// A standby's primary, when only standbys were named.
-  void ask_upstream() {
-    const bool has_primary = std::any_of(input_.servers.begin(), input_.servers.end(),
-                                         [](const ServerFacts& server) { return !server.is_in_recovery; });
-    if (has_primary) return;
-    const Result<client::ConnectOptions> monitor = monitor_of_primary(input_.servers.front());
-    if (!monitor) {
-      input_.unreachable.push_back({"the primary", monitor.error(), Source::kPrimaryConninfo});
-      return;
-    }
-    auto asked = ask(*monitor, options_.detail, environment_.wait_at_most(options_.timeout));
-    if (asked) {
-      take(*std::move(asked));
-    } else {
-      input_.unreachable.push_back({"the primary", std::move(asked).error(), Source::kPrimaryConninfo});
+  bool has_primary() const {
+    return std::any_of(input_.servers.begin(), input_.servers.end(),
+                       [](const ServerFacts& server) { return !server.is_in_recovery; });
+  }
+
+  /// What a standby follows, and what that follows, up to the primary, when only standbys were named.
+  void ask_upwards() {
+    ServerFacts lowest = input_.servers.front();
+    for (std::size_t hop = 0; hop < kMostHops && !has_primary(); ++hop) {
+      const std::string what = hop == 0 ? "the primary" : fmt::format("what {} follows", lowest.describe());
+      const Result<client::ConnectOptions> login = login_above(lowest, environment_);
+      auto asked = login ? ask(*login, options_.detail, environment_.wait_at_most(options_.timeout))
+                         : Result<Asked>(login.error());
+      if (!asked) {
+        input_.unreachable.push_back({what, std::move(asked).error(), Source::kPrimaryConninfo});
+        return;
+      }
+      lowest = asked->facts;
+      const bool is_known =
+          std::any_of(input_.servers.begin(), input_.servers.end(), [&](const ServerFacts& server) {
+            return server.host == lowest.host && server.port == lowest.port;
+          });
+      if (!is_known) take(*std::move(asked));
     }
   }
 

@@ -1,8 +1,8 @@
 // `standfast status`: asks the servers and makes the report (members.h judges it).
 //
-// From a standby alone the primary is asked too, through the standby's own primary_conninfo as the monitor
-// role; where that fails a note says so and what the standby knows is shown. A server that was named and does
-// not answer is always a finding, whatever the others say.
+// From a standby alone what it follows is asked too, through its own primary_conninfo as the monitor role,
+// and so on up to the primary; where that fails a note says so and what the standby knows is shown. A server
+// that was named and does not answer is always a finding, whatever the others say.
 //
 // Threading: one thread. Changes nothing anywhere. Fails: as connections do, when no server at all answers.
 #pragma once

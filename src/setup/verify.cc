@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "setup/collations.h"
 #include "setup/marker.h"
 #include "setup/names.h"
 #include "setup/pair.h"
@@ -50,7 +51,8 @@ class Verification {
     std::optional<ReplicaDemo> demo;
     if (wants_database) demo = TRY(prepare_database());
     TRY(look());
-    if (!outcome_.failure) TRY(prove_by_marker());
+    if (!outcome_.failure && pair_.standby) TRY(compare_collations());
+    if (!outcome_.failure) TRY(pair_.primary() != nullptr ? prove_by_marker() : prove_by_position());
     if (!outcome_.failure && demo) TRY(prove_by_database(*demo));
     return std::move(outcome_);
   }
@@ -89,7 +91,8 @@ class Verification {
         return base::ok();
       }
       TRY(sleep(kGraceInterval));
-      TRY(pair_.primary.refresh(environment_.wait_at_most(kConnectTimeout)));
+      TRY(pair_.above.refresh(environment_.wait_at_most(kConnectTimeout)));
+      for (Side& side : pair_.further) TRY(side.refresh(environment_.wait_at_most(kConnectTimeout)));
       if (pair_.standby) TRY(pair_.standby->refresh(environment_.wait_at_most(kConnectTimeout)));
     }
   }
@@ -101,11 +104,29 @@ class Verification {
     return base::ok();
   }
 
+  /// Both run now, so that both tell by what they sort.
+  Result<void> compare_collations() {
+    const CollationFacts above = TRY(read_collations(pair_.above.connection, whole()));
+    const CollationFacts here = TRY(read_collations(pair_.standby->connection, whole()));
+    const auto findings = judge_collations(above, here);
+    for (const PairingFinding& finding : findings) {
+      const bool is_warning = finding.severity == PairingSeverity::kWarn;
+      say({"3.1", "collations", is_warning ? CheckResult::kWarning : CheckResult::kOk, finding.message});
+      if (is_warning) environment_.reporter.warn("collations differ", finding.hint);
+    }
+    if (findings.empty() && (above.libc || above.icu)) {
+      say({"3.1", "collations", CheckResult::kOk,
+           fmt::format("{}{}{} on both sides", above.libc ? "libc " + *above.libc : "",
+                       above.libc && above.icu ? ", " : "", above.icu ? "ICU " + *above.icu : "")});
+    }
+    return base::ok();
+  }
+
   // -------------------------------------------------------------- the marker
 
   Result<void> prove_by_marker() {
     if (!TRY(has_marker_database())) return no_marker_database();
-    auto above = TRY(pair_.primary.open_database(std::string(kMonitorDatabase), whole()));
+    auto above = TRY(pair_.primary()->open_database(std::string(kMonitorDatabase), whole()));
     Marker marker = TRY(Marker::prepare(above, whole()));
     if (marker.leftovers_removed() > 0) {
       environment_.reporter.info(
@@ -121,8 +142,28 @@ class Verification {
     return proved;
   }
 
+  /// Without a primary that can be asked: all that the standby above has is replayed here.
+  Result<void> prove_by_position() {
+    CHECK(pair_.standby.has_value());  // only from one is the way up looked for
+    say({"3.3", "marker", CheckResult::kSkipped, pair_.why_not_further});
+    outcome_.proof = ProofKind::kLevelWithStandbyAbove;
+    TRY(pair_.above.refresh(environment_.wait_at_most(kConnectTimeout)));
+    const Written had{.lsn = pair_.above.facts.head, .committed = Clock::now()};
+    const Seen seen = [&]() -> Result<bool> {
+      const auto lsn = pg::Lsn::parse(TRY(pair_.standby->connection.query_value(
+          "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0')", whole())));
+      return lsn && *lsn >= had.lsn;
+    };
+    const auto taken = TRY(wait_until_seen("position", had, seen));
+    if (!taken) return base::ok();
+    say({"3.3", "position", CheckResult::kOk,
+         fmt::format("what the standby above has received, up to {}, is replayed here",
+                     had.lsn.to_string())});
+    return base::ok();
+  }
+
   Result<bool> has_marker_database() {
-    const auto rows = TRY(pair_.primary.connection.query(
+    const auto rows = TRY(pair_.primary()->connection.query(
         fmt::format("SELECT 1 FROM pg_database WHERE datname = '{}'", kMonitorDatabase), whole()));
     return rows.count() > 0;
   }
@@ -199,7 +240,7 @@ class Verification {
   }
 
   Result<bool> replayed_by_sender(pg::Lsn lsn) {
-    TRY(pair_.primary.refresh(whole()));
+    TRY(pair_.above.refresh(whole()));
     const std::optional<WalSender> sender = TRY(find_sender(pair_.facts()));
     return sender && sender->replay && *sender->replay >= lsn;
   }
@@ -261,7 +302,11 @@ class Verification {
   // -------------------------------------------------------------- the database
 
   Result<ReplicaDemo> prepare_database() {
-    ReplicaDemo demo = TRY(ReplicaDemo::prepare(pair_.primary.connection, whole()));
+    if (pair_.primary() == nullptr) {
+      return Error(ErrorCode::kPrecondition, "no primary to create the database on: " + pair_.why_not_further,
+                   "Give the primary with -d, or leave --create-database out.");
+    }
+    ReplicaDemo demo = TRY(ReplicaDemo::prepare(pair_.primary()->connection, whole()));
     if (demo.leftover_removed()) {
       environment_.reporter.info(
           fmt::format("dropped the database {} that an interrupted run had left", ReplicaDemo::kName));
@@ -314,6 +359,8 @@ std::string_view describe(CheckResult result) {
   switch (result) {
     case CheckResult::kOk:
       return "ok";
+    case CheckResult::kWarning:
+      return "warning";
     case CheckResult::kFailed:
       return "failed";
     case CheckResult::kSkipped:

@@ -4,7 +4,9 @@
 //
 // Given one side, finds the other: a standby's primary through its primary_conninfo as the monitor role, a
 // primary's standby at the address its sender streams to. If the standby admits no such login the proof is
-// the sender's replay position, and the outcome says so.
+// the sender's replay position, and the outcome says so. Of a standby that follows a standby the marker is
+// written on the primary at the top; where that cannot be asked, a check says at which hop, and what is
+// proven is that the standby has all that the one above it had.
 //
 // Threading: one thread. What it writes it removes, also after Ctrl-C; what a killed run left is removed by
 // the next. Fails: as connections and statements do. That replication does not work is not a failure of
@@ -36,18 +38,23 @@ struct VerifyOptions {
   base::Clock::duration timeout = std::chrono::seconds(30);  ///< of each wait for the standby
 };
 
-enum class CheckResult : std::uint8_t { kOk, kFailed, kSkipped };
-std::string_view describe(CheckResult result);  ///< "ok", "failed", "skipped"
+enum class CheckResult : std::uint8_t { kOk, kWarning, kFailed, kSkipped };
+std::string_view describe(CheckResult result);  ///< "ok", "warning", "failed", "skipped"
 
 struct Check {
   std::string number;  ///< of the seed's step
-  std::string
-      name;  ///< "receiver", "sender", "slot", "system identifier", "timeline", "marker", "replica_demo"
+  std::string name;    ///< "receiver", "sender", "slot", "system identifier", "timeline", "way up",
+                     ///< "collations", "marker", "position", "replica_demo"
   CheckResult result = CheckResult::kOk;
   std::string seen;  ///< one line
 };
 
-enum class ProofKind : std::uint8_t { kSeenOnStandby, kReplayedBySender };
+enum class ProofKind : std::uint8_t {
+  kSeenOnStandby,
+  kReplayedBySender,
+  /// The primary could not be asked: the standby has replayed what the standby above it had.
+  kLevelWithStandbyAbove,
+};
 
 struct VerifyOutcome {
   std::vector<Check> checks;

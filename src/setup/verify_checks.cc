@@ -20,6 +20,8 @@ constexpr const char* kGrantHint = "Log in as standfast_monitor, or GRANT pg_mon
 
 class Checks {
  public:
+  explicit Checks(std::string_view source_word) : source(source_word) {}
+
   void ok(std::string number, std::string name, std::string seen) {
     looked_.checks.push_back({std::move(number), std::move(name), CheckResult::kOk, std::move(seen)});
   }
@@ -34,6 +36,8 @@ class Checks {
     looked_.checks.push_back({std::move(number), std::move(name), CheckResult::kFailed, std::move(seen)});
   }
   LookedAt take() { return std::move(looked_); }
+
+  const std::string_view source;  ///< "primary", or "standby above"
 
  private:
   LookedAt looked_;
@@ -69,38 +73,40 @@ void check_identity(const PairFacts& pair, Checks& checks) {
     checks.skipped("3.1", "system identifier", "compared by the standby itself when it connects");
     checks.skipped(
         "3.1", "timeline",
-        fmt::format("{} on the primary", pair.primary.timeline ? pair.primary.timeline->value() : 0));
+        fmt::format("{} on the {}", pair.above.timeline ? pair.above.timeline->value() : 0, checks.source));
     return;
   }
-  const ServerFacts& primary = pair.primary;
+  const ServerFacts& primary = pair.above;
   const ServerFacts& standby = *pair.standby;
   if (primary.system_id == standby.system_id) {
     checks.ok("3.1", "system identifier", fmt::format("{} on both sides", primary.system_id.to_string()));
   } else {
     checks.failed("3.1", "system identifier",
-                  fmt::format("{} on the primary, {} on the standby", primary.system_id.to_string(),
+                  fmt::format("{} on the {}, {} on the standby", primary.system_id.to_string(), checks.source,
                               standby.system_id.to_string()),
                   ErrorCode::kPrecondition,
-                  "The standby is no copy of this primary: check which servers were meant.");
+                  "The one is no copy of the other: check which servers were meant.");
   }
   const std::uint32_t above = primary.timeline ? primary.timeline->value() : 0;
   const std::uint32_t below = standby.timeline ? standby.timeline->value() : 0;
   if (above == below) return checks.ok("3.1", "timeline", fmt::format("{} on both sides", above));
-  checks.failed("3.1", "timeline", fmt::format("{} on the primary, {} on the standby", above, below),
+  checks.failed("3.1", "timeline",
+                fmt::format("{} on the {}, {} on the standby", above, checks.source, below),
                 ErrorCode::kNotStreaming,
                 "If the standby does not follow by itself, copy it again with \"standfast join\".");
 }
 
 void check_sender(const PairFacts& pair, const WalSender* sender, Checks& checks) {
   if (sender == nullptr) {
-    return checks.failed("3.2", "sender",
-                         pair.standby_name
-                             ? fmt::format("the primary has no WAL sender for \"{}\"", *pair.standby_name)
-                             : "the primary has no WAL sender for the standby",
-                         ErrorCode::kNotStreaming, "Start the standby, and look into its log if it runs.");
+    return checks.failed(
+        "3.2", "sender",
+        pair.standby_name
+            ? fmt::format("the {} has no WAL sender for \"{}\"", checks.source, *pair.standby_name)
+            : fmt::format("the {} has no WAL sender for the standby", checks.source),
+        ErrorCode::kNotStreaming, "Start the standby, and look into its log if it runs.");
   }
   if (sender->state.empty()) {
-    return checks.failed("3.2", "sender", fmt::format("hidden from role \"{}\"", pair.primary.role),
+    return checks.failed("3.2", "sender", fmt::format("hidden from role \"{}\"", pair.above.role),
                          ErrorCode::kPermission, kGrantHint);
   }
   if (sender->state != "streaming") {
@@ -123,8 +129,8 @@ const Slot* slot_named(const ServerFacts& primary, const std::string& name) {
 void check_slot(const PairFacts& pair, const WalSender* sender, Checks& checks) {
   const std::string expected =
       pair.standby ? pair.standby->primary_slot_name : pair.standby_name.value_or("");
-  const Slot* slot = sender == nullptr ? nullptr : slot_of(pair.primary, *sender);
-  if (slot == nullptr) slot = slot_named(pair.primary, expected);
+  const Slot* slot = sender == nullptr ? nullptr : slot_of(pair.above, *sender);
+  if (slot == nullptr) slot = slot_named(pair.above, expected);
   if (slot != nullptr && slot->is_lost()) {
     return checks.failed("2.2", "slot", fmt::format("\"{}\" has lost WAL that the standby needs", slot->name),
                          ErrorCode::kSlotLost, "Copy the standby again with \"standfast join\".");
@@ -142,7 +148,35 @@ void check_slot(const PairFacts& pair, const WalSender* sender, Checks& checks) 
   }
   checks.skipped("2.2", "slot",
                  sender == nullptr ? "no sender, so none to look at"
-                                   : "none is used: the primary may remove WAL that the standby still needs");
+                                   : fmt::format("none is used: the {} may remove WAL that the standby still "
+                                                 "needs",
+                                                 checks.source));
+}
+
+/// Each standby above, the nearest first: what comes from the primary passes through it.
+void check_way_up(const PairFacts& pair, Checks& checks) {
+  std::vector<const ServerFacts*> standbys;
+  if (pair.above.is_in_recovery) standbys.push_back(&pair.above);
+  for (const ServerFacts& server : pair.further) {
+    if (server.is_in_recovery) standbys.push_back(&server);
+  }
+  for (const ServerFacts* server : standbys) {
+    const auto& receiver = server->receiver;
+    if (receiver && receiver->status.empty()) {
+      checks.skipped("3.1", "way up",
+                     fmt::format("{} hides its receiver from role \"{}\"", server->describe(), server->role));
+    } else if (!receiver || receiver->status != "streaming") {
+      checks.failed("3.1", "way up",
+                    fmt::format("{} does not stream from its own upstream", server->describe()),
+                    ErrorCode::kNotStreaming,
+                    "What is written on the primary stops there: look into that standby's log.");
+    } else {
+      checks.ok(
+          "3.1", "way up",
+          fmt::format("{} streams from {} port {}{}", server->describe(), receiver->sender_host,
+                      receiver->sender_port, server->is_replay_paused ? "; its own replay is paused" : ""));
+    }
+  }
 }
 
 }  // namespace
@@ -156,13 +190,13 @@ const Slot* slot_of(const ServerFacts& primary, const WalSender& sender) {
 
 Result<std::optional<WalSender>> find_sender(const PairFacts& pair) {
   std::vector<const WalSender*> candidates;
-  for (const WalSender& sender : pair.primary.senders) {
-    if (is_candidate(pair.primary, sender)) candidates.push_back(&sender);
+  for (const WalSender& sender : pair.above.senders) {
+    if (is_candidate(pair.above, sender)) candidates.push_back(&sender);
   }
   const auto named = [&](std::string_view name) {
     std::vector<const WalSender*> found;
     for (const WalSender* sender : candidates) {
-      const Slot* slot = slot_of(pair.primary, *sender);
+      const Slot* slot = slot_of(pair.above, *sender);
       // A slot serves one standby; a name may be shared.
       if (slot != nullptr && slot->name == name) return std::vector<const WalSender*>{sender};
       if (sender->application_name == name) found.push_back(sender);
@@ -182,19 +216,22 @@ Result<std::optional<WalSender>> find_sender(const PairFacts& pair) {
   if (fitting.size() == 1) return std::optional(*fitting.front());
   std::string names;
   for (const WalSender* sender : fitting) {
-    const Slot* slot = slot_of(pair.primary, *sender);
+    const Slot* slot = slot_of(pair.above, *sender);
     names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ",
                          slot != nullptr ? slot->name : sender->application_name);
   }
-  return Error(ErrorCode::kUsage, fmt::format("the primary has several standbys: {}", names),
+  return Error(ErrorCode::kUsage,
+               fmt::format("the {} has several standbys: {}",
+                           pair.above.is_in_recovery ? "standby above" : "primary", names),
                "Say which one with --standby NAME, or run this on the standby.");
 }
 
 Result<LookedAt> look_at_pair(const PairFacts& pair) {
   const std::optional<WalSender> found = TRY(find_sender(pair));
   const WalSender* sender = found ? &*found : nullptr;
-  Checks checks;
+  Checks checks(pair.above.is_in_recovery ? "standby above" : "primary");
   check_receiver(pair, checks);
+  check_way_up(pair, checks);
   check_identity(pair, checks);
   check_sender(pair, sender, checks);
   check_slot(pair, sender, checks);

@@ -13,7 +13,8 @@
 namespace standfast::setup {
 
 struct PairFacts {
-  ServerFacts primary;
+  ServerFacts above;                      ///< what the standby follows
+  std::vector<ServerFacts> further = {};  ///< above that, where that is a standby too
   std::optional<ServerFacts> standby = {};
   std::string why_standby_is_not_asked = {};
   std::optional<std::string> standby_name = {};  ///< as the user gave it

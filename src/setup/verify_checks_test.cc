@@ -33,10 +33,10 @@ Slot slot_for(std::int64_t pid, std::string name) {
 
 PairFacts healthy_pair() {
   PairFacts pair;
-  pair.primary.system_id = pg::SystemId(7);
-  pair.primary.timeline = pg::TimelineId(1);
-  pair.primary.senders = {sender_of(10, "walreceiver")};
-  pair.primary.slots = {slot_for(10, "pgstandby1")};
+  pair.above.system_id = pg::SystemId(7);
+  pair.above.timeline = pg::TimelineId(1);
+  pair.above.senders = {sender_of(10, "walreceiver")};
+  pair.above.slots = {slot_for(10, "pgstandby1")};
   ServerFacts& standby = pair.standby.emplace();
   standby.system_id = pg::SystemId(7);
   standby.timeline = pg::TimelineId(1);
@@ -105,7 +105,7 @@ TEST(LookAtPair, OtherTimelineIsFound) {
 
 TEST(LookAtPair, CatchingUpIsNotStreaming) {
   PairFacts pair = healthy_pair();
-  pair.primary.senders[0].state = "catchup";
+  pair.above.senders[0].state = "catchup";
   EXPECT_EQ(look_at_pair(pair)->failure->code, ErrorCode::kNotStreaming);
 }
 
@@ -117,24 +117,24 @@ TEST(LookAtPair, MaskedViewsArePermission) {
 
 TEST(LookAtPair, NamedSlotThatIsNotInUseFails) {
   PairFacts pair = healthy_pair();
-  pair.primary.slots[0].active_pid.reset();
-  pair.primary.slots[0].is_active = false;
+  pair.above.slots[0].active_pid.reset();
+  pair.above.slots[0].is_active = false;
   EXPECT_EQ(look_at_pair(pair)->failure->code, ErrorCode::kSlotInactive);
 }
 
 TEST(LookAtPair, LostSlotIsTheReasonThatIsGiven) {
   PairFacts pair = healthy_pair();
   pair.standby->receiver.reset();
-  pair.primary.senders.clear();
-  pair.primary.slots[0].active_pid.reset();
-  pair.primary.slots[0].is_active = false;
-  pair.primary.slots[0].wal_status = "lost";
+  pair.above.senders.clear();
+  pair.above.slots[0].active_pid.reset();
+  pair.above.slots[0].is_active = false;
+  pair.above.slots[0].wal_status = "lost";
   EXPECT_EQ(look_at_pair(pair)->failure->code, ErrorCode::kSlotLost);
 }
 
 TEST(LookAtPair, NoSlotAtAllIsNoFailure) {
   PairFacts pair = healthy_pair();
-  pair.primary.slots.clear();
+  pair.above.slots.clear();
   pair.standby->primary_slot_name = "";
   const auto looked = look_at_pair(pair);
   EXPECT_FALSE(looked->failure);
@@ -143,8 +143,8 @@ TEST(LookAtPair, NoSlotAtAllIsNoFailure) {
 
 TEST(FindSender, SlotDecidesAmongStandbysOfOneName) {
   PairFacts pair = healthy_pair();
-  pair.primary.senders.push_back(sender_of(11, "walreceiver"));
-  pair.primary.slots.push_back(slot_for(11, "pgstandby2"));
+  pair.above.senders.push_back(sender_of(11, "walreceiver"));
+  pair.above.slots.push_back(slot_for(11, "pgstandby2"));
   EXPECT_EQ((*find_sender(pair))->pid, 10);
   pair.standby->primary_slot_name = "pgstandby2";
   EXPECT_EQ((*find_sender(pair))->pid, 11);
@@ -153,7 +153,7 @@ TEST(FindSender, SlotDecidesAmongStandbysOfOneName) {
 TEST(FindSender, SeveralStandbysNeedAName) {
   PairFacts pair = healthy_pair();
   pair.standby.reset();
-  pair.primary.senders.push_back(sender_of(11, "other"));
+  pair.above.senders.push_back(sender_of(11, "other"));
   const auto found = find_sender(pair);
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, ErrorCode::kUsage);
@@ -167,11 +167,11 @@ TEST(FindSender, SeveralStandbysNeedAName) {
 TEST(FindSender, BackupsAndLogicalSubscribersAreNoStandbys) {
   PairFacts pair = healthy_pair();
   pair.standby.reset();
-  pair.primary.senders.push_back(sender_of(11, "pg_basebackup"));
-  pair.primary.senders.back().state = "backup";
-  pair.primary.senders.push_back(sender_of(12, "subscription"));
-  pair.primary.slots.push_back(slot_for(12, "logical"));
-  pair.primary.slots.back().is_physical = false;
+  pair.above.senders.push_back(sender_of(11, "pg_basebackup"));
+  pair.above.senders.back().state = "backup";
+  pair.above.senders.push_back(sender_of(12, "subscription"));
+  pair.above.slots.push_back(slot_for(12, "logical"));
+  pair.above.slots.back().is_physical = false;
   EXPECT_EQ((*find_sender(pair))->pid, 10);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <compare>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +49,25 @@ class Version {
     return major() >= 13;
   }  // written_lsn, flushed_lsn
   constexpr bool has_invalidation_reason() const { return major() >= 17; }
+  constexpr bool reports_in_hot_standby() const { return major() >= 14; }
+  constexpr bool tells_libc_collation_versions() const { return major() >= 13; }
+  /// pg_database.datlocprovider, pg_database_collation_actual_version()
+  constexpr bool databases_have_collation_versions() const { return major() >= 15; }
+  constexpr bool float8_is_always_by_value() const { return major() >= 13; }  // where a pointer has 8 bytes
+
+  // Multixids. From 14.21, 15.16, 16.12, 17.8 and 18.2 on, the record of a multixid also sets where the next
+  // one begins. The releases from there on bridge WAL that was written before; some of them badly.
+  enum class OldMultixids : std::uint8_t {
+    kUnderstood,
+    kMayFailAfterTruncation,  ///< 14.21 and the others of that day: "could not access status of transaction"
+    kMayFailAfterCheckpoint,  ///< 14.22 and the others of that day: the same, in a narrower case
+    kDeadlock,                ///< 14.23, 15.18, 16.14: replay waits for a lock that it holds itself
+  };
+  bool writes_old_multixids() const;
+  OldMultixids replay_of_old_multixids() const;
+  /// The first release of this major that writes them the new way, or replays the old ones without fault.
+  Version first_with_new_multixids() const;
+  Version first_sound_with_old_multixids() const;
   constexpr bool low_standby_settings_pause_replay() const {
     return major() >= 14;
   }                                                                           // before: it does not start
