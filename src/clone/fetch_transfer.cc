@@ -183,10 +183,10 @@ Error Fetch::with_server_warnings(Error error) const {
   }
   if (error.code == ErrorCode::kDamaged && !said.empty()) {
     error.message += ": " + said;
-    error.hint =
-        fmt::format("The {}'s own data is damaged. Find out what is on that page and restore it; -k copies "
-                    "without the check.",
-                    source_word());
+    error.hint = fmt::format(
+        "The {}'s own data is damaged. Find out what is on that page and restore it; -k copies "
+        "without the check.",
+        source_word());
   }
   return error;
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "env/process.h"
+#include "pg/format/utf8.h"
 
 namespace standfast::clone {
 namespace {
@@ -90,6 +91,11 @@ Result<OutsideState> inspect_outside_folder(env::FileSystem& files, const Outsid
   if (path.empty() || path[0] != '/') {
     return refuse(fmt::format("{} must be an absolute path, not \"{}\"", what, path),
                   "Give it from the root on.");
+  }
+  if (!pg::is_utf8(path)) {
+    return refuse(
+        fmt::format("the name of {}, \"{}\", is not UTF-8, and the journal of a clone is", what, path),
+        "Give another place. For a tablespace, -T OLDDIR=NEWDIR does.");
   }
   const auto info = TRY(files.inspect_following(path));
   const std::string real = info ? TRY(files.real_path(path)) : env::absolute_path(path);

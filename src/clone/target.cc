@@ -9,6 +9,7 @@
 
 #include "clone/mounts.h"
 #include "env/process.h"
+#include "pg/format/utf8.h"
 
 namespace standfast::clone {
 namespace {
@@ -197,6 +198,10 @@ Result<TargetState> inspect_target(env::FileSystem& files, const std::string& pa
   target.path = env::absolute_path(path);
   if (target.path == "/")
     return refuse("the root directory cannot be a data directory", "Give another directory.");
+  // The journal of a clone is json, which has no way to write such a name.
+  if (!pg::is_utf8(target.path))
+    return refuse(fmt::format("the name of the data directory, \"{}\", is not UTF-8", target.path),
+                  "Give another directory.");
   TRY(refuse_inside_data_directory(files, target.path));
   const auto info = TRY(files.inspect(target.path));
   if (!info) return target;

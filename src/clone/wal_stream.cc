@@ -134,7 +134,8 @@ Result<void> WalStream::perform_one(const wal::Action& action) {
 // The server ended the stream: it tells why, or its timeline came to an end.
 Error WalStream::stream_ended() {
   auto answer = connection_.connection().next_result(env::Wait::for_at_most(kAnswerTimeout));
-  if (answer && answer->kind == client::Connection::ResultKind::kRows) {
+  // A server that is stopped ends the whole command; at the end of a timeline it ends its half of the copy.
+  if (answer && answer->kind == client::Connection::ResultKind::kCopyBoth) {
     return {ErrorCode::kPrecondition,
             fmt::format("timeline {} of the server ended at {}: it was promoted, or follows one that was",
                         options_.timeline.value(), session_->written().to_string()),

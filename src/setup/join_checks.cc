@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/utsname.h>
 
+#include "base/bytes.h"
 #include "base/time.h"
 #include "clone/journal.h"
 #include "env/network.h"
@@ -127,12 +128,15 @@ Result<PrimaryFacts> look_at_primary(client::Connection& monitor, const std::str
   TRY(read_settings(monitor, facts, wait));
   facts.preload_libraries = split_preload_libraries(
       TRY(monitor.query_value("SELECT current_setting('shared_preload_libraries')", wait)));
-  const auto spaces =
-      TRY(monitor.query("SELECT oid, pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname NOT IN "
-                        "('pg_default', 'pg_global') ORDER BY oid",
-                        wait));
+  // As bytes: a path need not be text of any encoding.
+  const auto spaces = TRY(monitor.query(
+      "SELECT oid, encode(replace(pg_tablespace_location(oid), '\\', '\\\\')::bytea, 'hex') FROM "
+      "pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY oid",
+      wait));
   for (int row = 0; row < spaces.count(); ++row) {
-    facts.tablespaces.push_back({std::string(spaces.text(row, 0)), std::string(spaces.text(row, 1))});
+    const auto location = base::from_hex(spaces.text(row, 1));
+    if (!location) return Error(ErrorCode::kProtocol, "the server does not tell where its tablespaces are");
+    facts.tablespaces.push_back({std::string(spaces.text(row, 0)), *location});
   }
   facts.data_bytes = TRY(number_value(
       monitor, "SELECT pg_tablespace_size('pg_default') + pg_tablespace_size('pg_global')", wait));

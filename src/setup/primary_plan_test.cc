@@ -211,8 +211,8 @@ TEST(PrimaryPlan, AStandbyServesAStandbyWithLocalChangesOnly) {
   EXPECT_EQ(added.slot, "pgstandby2") << "the primary's own standby has the first name";
   EXPECT_EQ(added.slot_action, SlotAction::kCreate);
   for (const PlannedMember& member : plan.members) {
-    if (member.slot != added.slot)
-      EXPECT_EQ(member.slot_action, SlotAction::kKeep) << "that is the primary's";
+    if (&member == &added) continue;
+    EXPECT_EQ(member.slot_action, SlotAction::kKeep) << "that is the primary's";
   }
 }
 

@@ -44,7 +44,7 @@ std::string_view describe(CheckResult result);  ///< "ok", "warning", "failed", 
 struct Check {
   std::string number;  ///< of the seed's step
   std::string name;    ///< "receiver", "sender", "slot", "system identifier", "timeline", "way up",
-                     ///< "collations", "marker", "position", "replica_demo"
+                       ///< "collations", "marker", "position", "replica_demo"
   CheckResult result = CheckResult::kOk;
   std::string seen;  ///< one line
 };

@@ -96,3 +96,213 @@ def test_seed_over_three_hosts_with_a_load_running(network, three, binaries):
     for host in (b, c):
         steps.assert_nothing_lies_around(host)
     scan.assert_absent(secrets_of(a, b, c), allowed=[token, b.folder / "token"])
+
+
+def test_source_that_is_a_standby_is_refused_until_it_is_said(three):
+    a, b, c = three
+    make_pair(a, b)
+    refused = b.standfast("primary", "setup", "-D", b.data, "--standby", c.address)
+    refused.expect_error(PRECONDITION, "itself a standby", "--from-standby")
+    set_up_standby_as_source(b, c).expect(0)
+    before, slots_before = tree(c.cluster_folder), slots(b)
+
+    refused = steps.join(c, carry_cascaded_token(b, c))
+
+    refused.expect_error(PRECONDITION, "itself a standby", f"{a.address} port 5432", "--from-standby")
+    assert tree(c.cluster_folder) == before and slots(b) == slots_before
+    planned = steps.join(c, c.folder / "token", "--from-standby", "--dry-run").expect(0)
+    assert "this standby follows a standby" in planned.out and tree(c.cluster_folder) == before
+
+
+def test_setup_on_a_standby_changes_nothing_the_second_time_and_nothing_of_the_primary(three):
+    a, b, c = three
+    make_pair(a, b)
+    roles = "SELECT string_agg(rolname || coalesce(rolpassword, ''), ',' ORDER BY 1) FROM pg_authid"
+    before = a.psql(roles), slots(a), (a.data / "pg_hba.conf").read_text()
+    set_up_standby_as_source(b, c).expect(0)
+    assert (a.psql(roles), slots(a), (a.data / "pg_hba.conf").read_text()) == before
+    again = set_up_standby_as_source(b, c, "--output", "json").expect(0).json()
+    assert again["verdict"] == "unchanged" and again["from_standby"] is True
+    again = b.standfast("primary", "setup", "-D", b.data, "--from-standby", "--output", "json").expect(0).json()
+    assert [member["slot"] for member in again["members"]] == [CASCADED_SLOT], "the others are the primary's"
+
+
+def test_what_only_the_primary_can_make_is_refused_on_a_standby(three):
+    a, b, c = three
+    primary_by_hand(a)
+    clone(a, b, "-R").expect(0)
+    Cluster(b, DEBIAN).start()
+    before = tree(b.cluster_folder / "data" / "global"), (b.data / "pg_hba.conf").read_text()
+    refused = set_up_standby_as_source(b, c)
+    refused.expect_error(PRECONDITION, "primary")
+    assert (b.data / "pg_hba.conf").read_text() == before[1] and not slots(b)
+
+
+def test_promotion_of_the_one_in_between_is_followed(three):
+    a, b, c = three
+    make_chain(a, b, c)
+    Cluster(a, DEBIAN).stop("immediate")
+
+    b.standfast("standby", "promote", "-D", b.data, "--yes").expect(0)
+
+    wait_until(lambda: c.psql("SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'") == "2", 60,
+               "the cascaded standby on the new timeline")
+    b.psql("CREATE TABLE after_promotion AS SELECT 7 AS seven")
+    wait_for_replay(b, c)
+    assert c.psql("SELECT seven FROM after_promotion") == "7"
+    verified = c.standfast("verify", "-D", c.data, "--output", "json").expect(0).json()
+    assert verified["proof"] == "seen_on_standby"
+    members, _ = members_of(c)
+    assert members[CASCADED_SLOT] == ("standby", "primary")
+
+
+def test_second_run_on_a_cascaded_standby_says_so_and_changes_nothing(three):
+    a, b, c = three
+    make_chain(a, b, c)
+    state = {name: (c.data / name).read_bytes() for name in ("postgresql.auto.conf", "postgresql.conf", "pg_hba.conf",
+                                                            "postmaster.pid")}
+    secrets = tree(c.secrets)
+    again = steps.join(c, c.folder / "token", "--from-standby").expect(0)
+    assert "already" in again.out and "it runs already" in again.out
+    assert all((c.data / name).read_bytes() == content for name, content in state.items())
+    assert tree(c.secrets) == secrets
+    told = steps.join(c, c.folder / "token", "--output", "json").expect(0).json()
+    assert told["was_a_standby_already"] is True and told["from_standby"] is True and "copy" not in told
+
+
+@pytest.fixture
+def by_hand(three):
+    """A chain's first two hosts without Standfast: C is to be copied from B."""
+    a, b, c = three
+    primary = primary_by_hand(a)
+    clone(a, b, "-R", "-C", "-S", steps.SLOT).expect(0)
+    return primary, assert_streams(primary, b), c
+
+
+def test_clone_of_a_standby_is_a_whole_copy_that_follows_it(by_hand):
+    primary, standby, c = by_hand
+    told = clone(standby.host, c, "-R", "-C", "-S", "leaf")
+    assert "itself a standby" in told.expect(0).err, "not said, so said aloud"
+    verify_backup(c)
+    leaf = Cluster(c, DEBIAN).start()
+    primary.psql("CREATE TABLE through AS SELECT 5 AS five")
+    wait_for_replay(primary, leaf)
+    assert leaf.psql("SELECT five FROM through") == "5"
+    assert leaf.psql("SELECT sender_host FROM pg_stat_wal_receiver") == standby.host.address
+    assert slots(standby)["leaf"] == ("f", "t")
+
+
+@pytest.mark.parametrize("method", ["none", "fetch", "stream"])
+def test_clone_of_an_idle_standby_ends(by_hand, method):
+    _, standby, c = by_hand
+    told = clone(standby.host, c, "--from-standby", "-X", method, "--output", "json").expect(0)
+    assert told.json()["source_is_standby"] is True and told.err.count("warning") == 0
+    verify_backup(c, *(["-n"] if method == "none" else []))
+
+
+def test_full_page_writes_off_at_the_primary_is_told_with_the_way_out(by_hand):
+    primary, standby, c = by_hand
+    primary.psql("ALTER SYSTEM SET full_page_writes = off")
+    primary.reload()
+    wait_until(lambda: primary.psql("SHOW full_page_writes") == "off", 10, "the setting")
+    primary.psql("CREATE TABLE torn AS SELECT 1; CHECKPOINT")
+    wait_for_replay(primary, standby)
+
+    refused = clone(standby.host, c, "-R", "--from-standby")
+
+    refused.expect_error(PRECONDITION, "full_page_writes", "CHECKPOINT on the primary")
+    assert not c.data.exists() and not staging(c) and set(slots(standby)) == set()
+    primary.psql("ALTER SYSTEM SET full_page_writes = on")
+    primary.reload()
+    wait_until(lambda: primary.psql("SHOW full_page_writes") == "on", 10, "the setting")
+    primary.psql("CHECKPOINT")
+    wait_for_replay(primary, standby)
+    standby.psql("CHECKPOINT")
+    clone(standby.host, c, "-R", "--from-standby").expect(0)
+
+
+@pytest.mark.parametrize("method", ["fetch", "stream"])
+def test_standby_promoted_during_the_copy_is_a_failure_that_leaves_nothing(by_hand, method):
+    primary, standby, c = by_hand
+    fill(primary, 20)
+    wait_for_replay(primary, standby)
+    running = start_clone(standby.host, c, "--from-standby", "-R", "-r", "8M", "-X", method)
+    wait_until_copying(running, c)
+    standby.psql("SELECT pg_promote()")
+    told = running.wait(60)
+    told.expect_error(PRECONDITION, "promoted")
+    assert not c.data.exists() and not staging(c)
+    wait_until(lambda: not slots(standby), 20, "the temporary slot gone")
+
+
+def test_two_standbys_of_one_primary_have_a_row_and_a_slot_each(three):
+    a, b, c = three
+    steps.set_up_primary(a, b, "--standby", c.address)
+    steps.join(b, steps.carry_token(a, b)).expect(0)
+    steps.join(c, carry_cascaded_token(a, c)).expect(0)
+    expected = {"primary": ("primary", None), steps.SLOT: ("standby", "primary"), CASCADED_SLOT: ("standby", "primary")}
+    for host in three:
+        members, told = members_of(host)
+        assert members == expected
+        assert {member["slot"]["name"]: member["slot"]["active"] for member in told["members"] if member["slot"]} == {
+            steps.SLOT: True, CASCADED_SLOT: True}
+    assert b.standfast("verify", "-D", b.data).expect(0) and c.standfast("verify", "-D", c.data).expect(0)
+    a.standfast("verify", "-D", a.data).expect_error(2, "several standbys", "--standby")
+
+
+def test_standby_that_replays_late_on_purpose_joins_and_says_so(pair):
+    a, b = pair
+    steps.set_up_primary(a, b)
+    Cluster(a, DEBIAN).configure(recovery_min_apply_delay="'1h'")
+    joined = steps.join(b, steps.carry_token(a, b)).expect(0)
+    assert "late on purpose (recovery_min_apply_delay)" in joined.err
+    assert "recovery_min_apply_delay" in b.standfast("verify", "-D", b.data).expect(DELAYED).out
+    assert "late on purpose" in b.standfast("status", "-D", b.data).expect(0).out
+    assert "replays 1 h" in b.standfast("standby", "start", "-D", b.data).expect(0).out
+    b.psql("ALTER SYSTEM SET recovery_min_apply_delay = '2s'")
+    Cluster(b, DEBIAN).reload()
+    verified = b.standfast("verify", "-D", b.data, "--output", "json", timeout=90).expect(0).json()
+    assert verified["marker_ms"] >= 2000, "a delay that ends in time is waited for"
+
+
+def test_other_icu_on_the_standby_is_told_before_the_copy_and_by_verify(pair):
+    a, b = pair
+    steps.set_up_primary(a, b, binaries=npm(15))
+    a.psql("CREATE DATABASE sorted TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'")
+    versions = a.psql("SELECT pg_collation_actual_version(oid) FROM pg_collation WHERE collname = 'und-x-icu'")
+    planned = steps.join(b, steps.carry_token(a, b), "--dry-run", binaries=DEBIAN).expect(0)
+    assert "ICU" in planned.err and versions in planned.err and "sorted" in planned.err and "REINDEX" in planned.err
+    assert not b.data.exists()
+    joined = steps.join(b, b.folder / "token", binaries=DEBIAN).expect(0)
+    assert "collations" in joined.out and "warning" in joined.out
+    here = b.psql("SELECT pg_collation_actual_version(oid) FROM pg_collation WHERE collname = 'und-x-icu'")
+    assert here != versions and here in planned.err, "what was told before is what the server says after"
+
+
+def test_folders_of_tablespaces_with_odd_names(pair):
+    a, b = pair
+    steps.set_up_primary(a, b)
+    name = "/tmp/two words \"quoted\" back\\slash $HOME ä\nsecond line"
+    a.run(["mkdir", "-m", "700", name]).expect(0)
+    a.psql(f"CREATE TABLESPACE odd LOCATION '{name}'")
+    a.psql("CREATE TABLE in_odd TABLESPACE odd AS SELECT generate_series(1, 1000) AS i")
+    steps.join(b, steps.carry_token(a, b), "--output", "json").expect(0).json()
+    assert b.psql("SELECT sum(i) FROM in_odd") == "500500"
+    assert b.psql("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'odd'") == name
+
+
+def test_folder_of_a_tablespace_that_is_not_utf8_is_refused_unless_it_is_mapped(pair):
+    a, b = pair
+    Cluster(a, DEBIAN).init("-E", "SQL_ASCII", "--locale=C").start()
+    a.standfast("primary", "setup", "-D", a.data, "--standby", b.address, "--restart").expect(0)
+    script = a.write("odd.sh", "mkdir -m 700 \"$(printf '/tmp/b\\344d')\"\n"
+                               "printf \"CREATE TABLESPACE odd LOCATION '/tmp/b\\344d'\" | psql -Xqh /tmp postgres\n")
+    a.run(["sh", "-e", script]).expect(0)
+    token = steps.carry_token(a, b)
+    before = tree(b.cluster_folder)
+    refused = steps.join(b, token, "--output", "json")
+    assert refused.code != 0 and "UTF-8" in refused.json()["error"]["message"] and tree(b.cluster_folder) == before
+    script = b.write("join.sh", f"exec {b.network.program} join -D {b.data} --token-file {token} "
+                                "-T \"$(printf '/tmp/b\\344d')=/tmp/good\"\n")
+    b.run(["sh", "-e", script], timeout=120).expect(0)
+    assert b.psql("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'odd'") == "/tmp/good"

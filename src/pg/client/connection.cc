@@ -404,7 +404,8 @@ Result<Connection::Answer> Connection::next_result(const env::Wait& wait) {
     answer.kind = ResultKind::kCommandDone;
   } else if (status == PGRES_COPY_OUT) {
     answer.kind = ResultKind::kCopyOut;
-  } else if (status == PGRES_COPY_BOTH) {
+  } else if (status == PGRES_COPY_BOTH || status == PGRES_COPY_IN) {
+    // The latter: of a copy both ways the server has ended its half, and waits for ours.
     answer.kind = ResultKind::kCopyBoth;
   } else {
     return broken(ErrorCode::kProtocol, "the server sent a result of an unexpected kind");

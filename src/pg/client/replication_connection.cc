@@ -125,6 +125,8 @@ Result<ReplicationConnection> ReplicationConnection::open(const ConnectOptions& 
   all.parameters = link_watch_parameters();
   all.parameters.insert(all.parameters.end(), options.parameters.begin(), options.parameters.end());
   all.set("replication", "true");
+  // Paths come as they are on the disk: no one encoding is theirs.
+  all.set("client_encoding", "SQL_ASCII");
   // A physical connection has no database; this is the name that .pgpass knows it by.
   all.set("dbname", "replication");
   Connection connection = TRY(Connection::open(all, wait));
