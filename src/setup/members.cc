@@ -325,8 +325,9 @@ bool serves(const ServerFacts& above, const ServerFacts& standby) {
   return find_row(rows, standby, above) != nullptr;
 }
 
-/// Whom each server follows, of those that were asked; none for the top. A server that none of them serves is
-/// taken for one that should follow the top: why it does not is a finding.
+/// Whom each server follows, of those that were asked; none for the top, and for one that streams from a
+/// server that was not asked. One that streams from nowhere is taken for one that should follow the top: why
+/// it does not is a finding.
 std::vector<const ServerFacts*> find_upstreams(const std::vector<ServerFacts>& servers,
                                                const ServerFacts* top) {
   std::vector<const ServerFacts*> upstreams;
@@ -338,7 +339,8 @@ std::vector<const ServerFacts*> find_upstreams(const std::vector<ServerFacts>& s
                             server.receiver->sender_port == above.port;
       if (found == nullptr || is_named) found = &above;
     }
-    if (found == nullptr && &server != top) found = top;
+    const bool streams_from_elsewhere = server.receiver && server.receiver->status == "streaming";
+    if (found == nullptr && !(server.is_in_recovery && streams_from_elsewhere)) found = top;
     upstreams.push_back(&server == top ? nullptr : found);
   }
   return upstreams;
@@ -487,7 +489,8 @@ StatusReport make_report(const StatusInput& input) {
     const ServerFacts* above = upstreams[i];
     judge_rights(server, report.findings);
     add_notes(server, report.notes);
-    if (above != nullptr) judge_pair(*above, server, report.findings);
+    const ServerFacts* compared = above != nullptr || &server == top ? above : top;
+    if (compared != nullptr) judge_pair(*compared, server, report.findings);
     if (above != nullptr && server.is_in_recovery && server.system_id == above->system_id) {
       merge_standby(report.members, server, *above);
     } else {

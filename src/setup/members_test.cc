@@ -404,6 +404,13 @@ TEST(Status, AStandbyAskedAloneNamesItsSource) {
   EXPECT_EQ(report_of({leaf()}).members[0].from, "10.20.20.2 port 5432");
 }
 
+TEST(Status, AStandbyOfAServerThatWasNotAskedIsNotThePrimarys) {
+  const StatusReport report = report_of({primary(), leaf()});
+  EXPECT_THAT(report.findings, IsEmpty());
+  ASSERT_EQ(report.members.size(), 3U);
+  EXPECT_EQ(report.members[2].from, "10.20.20.2 port 5432");
+}
+
 TEST(Status, OneNameOnTwoLevelsIsToldApartByTheAddress) {
   ServerFacts middle = middle_of_a_chain();
   middle.senders[0].application_name = "pgstandby1";

@@ -94,6 +94,20 @@ def changed_token(**fields):
 
 
 @contextlib.contextmanager
+def other_page_size(world):
+    folder = world.h3.folder / "tmp" / "bin"
+    folder.mkdir()
+    for name in ("initdb", "pg_ctl"):
+        (folder / name).symlink_to(DEBIAN.program(name))
+    script = folder / "postgres"
+    script.write_text('#!/bin/sh\ncase "$*" in *"-C block_size") echo 4096;; '
+                      f'*) exec {DEBIAN.program("postgres")} "$@";; esac\n')
+    script.chmod(0o755)
+    yield
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
 def port_taken(world):
     server = world.h3.start([sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "5432"])
     wait_until(lambda: world.h3.run(["ss", "-Hltn", "sport = :5432"]).out, 10, "a server on port 5432")
@@ -190,6 +204,7 @@ TABLE = [
     Bad("the slot of the other standby", "h3", JOIN, SLOT,                                     "pgstandby1", "", changed_token(s="pgstandby1")),
     Bad("no such programs",              "h3", JOIN + " --pg-bin /nowhere", PRECONDITION,      "/nowhere", ""),
     Bad("programs of another major",     "h3", JOIN + f" --pg-bin {npm(14)}", VERSION,         "14", "--pg-bin"),
+    Bad("programs with another page size", "h3", JOIN + " --pg-bin /tmp/bin", VERSION,         "page size of 8192", "--pg-bin", other_page_size),
     Bad("the port is taken",             "h3", JOIN, IN_USE,                                   "5432", "--port", port_taken),
     Bad("the target is a file",          "h3", JOIN, TARGET,                                   "{h3}", "", bare("touch {h3}; chown postgres {h3}")),
     Bad("the target is not empty",       "h3", JOIN, TARGET,                                   "{h3}", "", bare("mkdir -m 700 {h3}; echo mine > {h3}/notes; chown -R postgres {h3}")),

@@ -1,5 +1,7 @@
 """A standby of a standby: the seed's way over three hosts, and what can go wrong on it."""
 
+import subprocess
+
 import pytest
 
 from harness import steps
@@ -11,6 +13,8 @@ from harness.load import Pgbench, pgbench_init, table_sums
 from harness.secret_scan import SecretScan, secrets_of
 from harness.waiting import wait_until
 
+DEBIAN_MINOR = subprocess.run([DEBIAN.program("postgres"), "--version"], capture_output=True, text=True,
+                              check=True).stdout.split()[2]
 PRECONDITION = 10
 DELAYED = 36
 CASCADED_SLOT = "pgstandby2"  # the name the primary's own first standby has not taken
@@ -75,7 +79,7 @@ def test_seed_over_three_hosts_with_a_load_running(network, three, binaries):
     pgbench_init(a, scale=5)
     load = Pgbench(a)
 
-    joined = steps.join(c, token, "--from-standby", binaries=binaries).expect(0)
+    joined = steps.join(c, token, "--from-standby", "--listen", "*", binaries=binaries).expect(0)
 
     assert f"which follows {a.address} port 5432" in joined.out
     assert_follows(b, c, CASCADED_SLOT)
@@ -89,6 +93,15 @@ def test_seed_over_three_hosts_with_a_load_running(network, three, binaries):
     # From here the primary does not admit us: how far it was proven is said, and at which hop it ended.
     verified = c.standfast("verify", "-D", c.data).expect(0)
     assert "cannot be asked from here" in verified.out and a.address in verified.out and "position" in verified.out
+    # The primary and the last one given, the one in between is found, if it admits us.
+    let_in_for_verify(b, a)
+    let_in_for_verify(c, a)
+    store = next(a.secrets.glob("*/primary.pgpass"))
+    last = f"host={c.address} user=standfast_monitor dbname=standfast sslmode=require passfile={store}"
+    both = a.standfast("verify", "-D", a.data, "-d", last, "--output", "json").expect(0).json()
+    assert both["proof"] == "seen_on_standby"
+    assert f"from {b.address} port 5432" in [check["seen"] for check in both["checks"]
+                                             if check["name"] == "receiver"][0]
     let_in_for_verify(a, c)
     verified = c.standfast("verify", "-D", c.data, "--output", "json").expect(0).json()
     assert verified["proof"] == "seen_on_standby" and verified["marker_ms"] is not None
@@ -277,6 +290,14 @@ def test_other_icu_on_the_standby_is_told_before_the_copy_and_by_verify(pair):
     assert "collations" in joined.out and "warning" in joined.out
     here = b.psql("SELECT pg_collation_actual_version(oid) FROM pg_collation WHERE collname = 'und-x-icu'")
     assert here != versions and here in planned.err, "what was told before is what the server says after"
+
+
+def test_older_minor_release_on_the_standby_is_a_warning(pair):
+    a, b = pair
+    steps.set_up_primary(a, b)
+    here = b.run([npm(15).program("postgres"), "--version"]).expect(0).out.split()[-1]
+    planned = steps.join(b, steps.carry_token(a, b), "--dry-run", binaries=npm(15)).expect(0)
+    assert f"PostgreSQL {here}, older than the primary's {DEBIAN_MINOR}" in planned.err
 
 
 def test_folders_of_tablespaces_with_odd_names(pair):
