@@ -365,6 +365,10 @@ class Join {
     for (const std::string& name : settled.taken_out)
       reporter_.info(name + " was the primary's own setting: taken out");
     for (const std::string& line : settled.given) reporter_.info(line);
+    if (const auto debian = TRY(debian_cluster())) {
+      reporter_.info(fmt::format("its postgresql.conf and pg_hba.conf are those of this host, in {}",
+                                 debian->configuration_directory));
+    }
     outcome_.copy = facts;
     outcome_.settings_taken_out = settled.taken_out;
     outcome_.settings_given = settled.given;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "env/process.h"
+#include "pg/format/conf_file.h"
 
 namespace standfast::server {
 namespace {
@@ -13,6 +14,8 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr std::string_view kMarkerSuffix = ".standfast-create";
+constexpr std::string_view kSaysNothing = "nothing was there";
+constexpr std::string_view kSaysEmptyFolder = "an empty folder was there";
 constexpr auto kTakeBackTimeout = base::Seconds(60);
 constexpr std::uint64_t kMaxCommandLineBytes = std::uint64_t{1} << 20U;
 constexpr std::uint64_t kMaxMarkerBytes = 4096;
@@ -81,9 +84,12 @@ Result<void> wait_for_programs(env::FileSystem& files, const std::string& direct
   return base::ok();
 }
 
+/// What was there before pg_createcluster: an empty folder may be a mount point, and stays.
+enum class Before { kNothing, kEmptyFolder };
+
 /// Removes a data directory that was being made, and what its pg_wal leads to: never one that a server has
 /// run on.
-Result<void> remove_fresh_directory(env::FileSystem& files, const std::string& directory) {
+Result<void> remove_fresh_directory(env::FileSystem& files, const std::string& directory, Before before) {
   if (!TRY(files.inspect(directory))) return base::ok();
   if (TRY(files.inspect(directory + "/postmaster.opts"))) {
     return Error(ErrorCode::kTargetRefused,
@@ -93,28 +99,72 @@ Result<void> remove_fresh_directory(env::FileSystem& files, const std::string& d
   }
   // createcluster.conf may have put the WAL elsewhere; initdb only takes a folder that was empty.
   const auto wal = files.read_symlink(directory + "/pg_wal");
-  TRY(env::remove_tree(files, directory));
+  if (before == Before::kEmptyFolder) {
+    for (const std::string& name : TRY(files.list(directory))) {
+      TRY(env::remove_tree(files, directory + "/" + name));
+    }
+  } else {
+    TRY(env::remove_tree(files, directory));
+  }
   return wal && TRY(files.inspect(*wal)) ? env::remove_tree(files, *wal) : base::ok();
 }
 
-Result<void> take_back(env::FileSystem& files, const DebianName& name, const std::string& directory,
+struct Mark {
+  DebianName name;
+  Before before = Before::kNothing;
+};
+
+std::string text_of(const Mark& mark) {
+  return fmt::format("{}\n{}\n", mark.name.to_string(),
+                     mark.before == Before::kEmptyFolder ? kSaysEmptyFolder : kSaysNothing);
+}
+
+std::optional<Mark> parse_mark(const std::string& text) {
+  const std::size_t end = std::min(text.find('\n'), text.size());
+  const auto name = parse_debian_name(text.substr(0, end));
+  if (!name) return std::nullopt;
+  const bool was_there = text.find(kSaysEmptyFolder, end) != std::string::npos;
+  return Mark{*name, was_there ? Before::kEmptyFolder : Before::kNothing};
+}
+
+/// pg_dropcluster removes the data directory with all that lies in it. One that was there before is not its
+/// business: the configuration that was made for it says another, of which there is none.
+Result<void> drop_configuration(env::FileSystem& files, const Mark& mark, const std::string& folder,
+                                const std::string& directory, const env::Wait& wait,
+                                const DebianPlaces& places) {
+  const std::string path = folder + "/postgresql.conf";
+  if (mark.before == Before::kEmptyFolder && TRY(files.inspect(path))) {
+    auto conf = TRY(pg::ConfFile::parse(TRY(env::read_whole_file(files, path, pg::kMaxConfFileBytes))));
+    conf.set("data_directory", marker_of(directory) + ".none");
+    TRY(env::write_file_durably(files, path, conf.to_text(), {.mode = 0644}));
+  }
+  TRY(run_program({places.programs + "/pg_dropcluster", std::to_string(mark.name.major), mark.name.name},
+                  wait));
+  // It also removes an empty folder in its default place.
+  if (mark.before == Before::kEmptyFolder && !TRY(files.inspect(directory))) {
+    TRY(env::make_directories(files, env::parent_of(directory), 0755));
+    TRY(files.make_directory(directory, 0700));
+  }
+  return base::ok();
+}
+
+Result<void> take_back(env::FileSystem& files, const Mark& mark, const std::string& directory,
                        const env::Wait& wait, const DebianPlaces& places) {
   TRY(wait_for_programs(files, directory, wait));
-  TRY(remove_fresh_directory(files, directory));
-  const std::string folder = fmt::format("{}/{}/{}", places.configuration_root, name.major, name.name);
-  if (TRY(files.inspect(folder))) {
-    TRY(run_program({places.programs + "/pg_dropcluster", std::to_string(name.major), name.name}, wait));
-  }
+  TRY(remove_fresh_directory(files, directory, mark.before));
+  const std::string folder =
+      fmt::format("{}/{}/{}", places.configuration_root, mark.name.major, mark.name.name);
+  if (TRY(files.inspect(folder))) TRY(drop_configuration(files, mark, folder, directory, wait, places));
   if (TRY(files.inspect(marker_of(directory)))) TRY(files.remove_file(marker_of(directory)));
   // As pg_dropcluster does: the folder of a version goes with its last cluster.
-  if (debian_name_of_place(files, directory, places) == name) {
+  if (debian_name_of_place(files, directory, places) == mark.name) {
     static_cast<void>(files.remove_directory(env::parent_of(directory)));
   }
   return base::ok();
 }
 
-Result<void> refuse_what_is_there(env::FileSystem& files, const DebianCreation& creation,
-                                  const DebianPlaces& places) {
+Result<Before> refuse_what_is_there(env::FileSystem& files, const DebianCreation& creation,
+                                    const DebianPlaces& places) {
   if (const auto there = registered_debian_cluster(files, creation.name, places)) {
     return Error(ErrorCode::kPrecondition,
                  fmt::format("Debian has a cluster {} already, in \"{}\"", creation.name.to_string(),
@@ -122,28 +172,30 @@ Result<void> refuse_what_is_there(env::FileSystem& files, const DebianCreation& 
                  "Name another with --cluster, or its data directory with -D.");
   }
   const auto info = TRY(files.inspect_following(creation.data_directory));
-  if (!info || (info->kind == env::FileKind::kDirectory &&
-                TRY(env::is_empty_directory(files, creation.data_directory)))) {
-    return base::ok();
+  if (!info) return Before::kNothing;
+  if (info->kind == env::FileKind::kDirectory &&
+      TRY(env::is_empty_directory(files, creation.data_directory))) {
+    return Before::kEmptyFolder;
   }
   return Error(ErrorCode::kTargetRefused, fmt::format("\"{}\" is not empty", creation.data_directory),
                "A new cluster needs a directory that is not there yet, or is empty.");
 }
 
-Result<void> create(env::FileSystem& files, const DebianCreation& creation,
-                    const std::function<Result<void>()>& finish, const env::Wait& wait,
-                    const DebianPlaces& places) {
+using Finish = std::function<Result<void>(Before before)>;
+
+Result<void> create(env::FileSystem& files, const DebianCreation& creation, const Finish& finish,
+                    const env::Wait& wait, const DebianPlaces& places) {
   const std::string marker = marker_of(creation.data_directory);
   TRY(take_back_half_made(files, creation.data_directory, wait, places));
-  TRY(refuse_what_is_there(files, creation, places));
+  const Mark mark{creation.name, TRY(refuse_what_is_there(files, creation, places))};
   TRY(env::make_directories(files, env::parent_of(creation.data_directory), 0755));
-  TRY(env::write_file_durably(files, marker, creation.name.to_string() + "\n", {}));
+  TRY(env::write_file_durably(files, marker, text_of(mark), {}));
   auto done = run_program(create_arguments(creation, places), wait);
-  if (done) done = finish();
+  if (done) done = finish(mark.before);
   if (!done) {
     // Also when this was stopped: what it made is taken back all the same.
-    static_cast<void>(take_back(files, creation.name, creation.data_directory,
-                                env::Wait::for_at_most(kTakeBackTimeout), places));
+    static_cast<void>(
+        take_back(files, mark, creation.data_directory, env::Wait::for_at_most(kTakeBackTimeout), places));
     return done;
   }
   TRY(files.remove_file(marker));
@@ -166,20 +218,25 @@ std::vector<std::string> create_arguments(const DebianCreation& creation, const 
 Result<void> create_debian_cluster(env::FileSystem& files, const DebianCreation& creation,
                                    const std::function<Result<void>()>& finish, const env::Wait& wait,
                                    const DebianPlaces& places) {
-  return create(files, creation, finish, wait, places);
+  return create(
+      files, creation, [&](Before) { return finish(); }, wait, places);
 }
 
 Result<void> register_debian_cluster(env::FileSystem& files, const DebianCreation& creation,
                                      const env::Wait& wait, const DebianPlaces& places) {
   return create(
-      files, creation, [&] { return remove_fresh_directory(files, creation.data_directory); }, wait, places);
+      files, creation,
+      [&](Before before) { return remove_fresh_directory(files, creation.data_directory, before); }, wait,
+      places);
 }
 
 Result<void> unregister_debian_cluster(env::FileSystem& files, const DebianName& name,
                                        const std::string& data_directory, const env::Wait& wait,
                                        const DebianPlaces& places) {
-  if (TRY(files.inspect(data_directory))) return base::ok();
-  return take_back(files, name, data_directory, wait, places);
+  const auto info = TRY(files.inspect_following(data_directory));
+  if (info && !TRY(env::is_empty_directory(files, data_directory))) return base::ok();
+  return take_back(files, {name, info ? Before::kEmptyFolder : Before::kNothing}, data_directory, wait,
+                   places);
 }
 
 Result<bool> is_half_made(env::FileSystem& files, const std::string& data_directory) {
@@ -191,8 +248,8 @@ Result<void> take_back_half_made(env::FileSystem& files, const std::string& data
   const std::string marker = marker_of(data_directory);
   if (!TRY(files.inspect(marker))) return base::ok();
   const std::string text = TRY(env::read_whole_file(files, marker, kMaxMarkerBytes));
-  const auto name = parse_debian_name(text.substr(0, text.find('\n')));
-  if (name) return take_back(files, *name, data_directory, wait, places);
+  const auto mark = parse_mark(text);
+  if (mark) return take_back(files, *mark, data_directory, wait, places);
   return Error(ErrorCode::kPrecondition, fmt::format("\"{}\" names no cluster", marker),
                "Standfast did not write that; move it away and run this again.");
 }

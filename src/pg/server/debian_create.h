@@ -48,7 +48,7 @@ base::Result<void> create_debian_cluster(env::FileSystem& files, const DebianCre
 /// removed again, for a copy to take its place.
 base::Result<void> register_debian_cluster(env::FileSystem& files, const DebianCreation& creation,
                                            const env::Wait& wait, const DebianPlaces& places = {});
-/// Takes a cluster without a data directory off Debian's lists.
+/// Takes a cluster without a data directory, or with an empty one, off Debian's lists.
 base::Result<void> unregister_debian_cluster(env::FileSystem& files, const DebianName& name,
                                              const std::string& data_directory, const env::Wait& wait,
                                              const DebianPlaces& places = {});
