@@ -101,6 +101,52 @@ def test_init_on_debian_makes_a_cluster_that_debian_knows(pair):
                  timeout=90, **AS_ROOT).expect(0)
     assert lsclusters(h1) == [("main", "5432", "online"), ("second", "5433", "online")]
     assert sorted(path.name for path in data.parent.iterdir()) == ["main", "second"]
+    # And one of Debian's in a place of one's own.
+    h1.standfast("primary", "setup", "--init", "--cluster", "15/third", "-D", h1.data, "-p", "5434", "--standby",
+                 h2.address, timeout=90, **AS_ROOT).expect(0)
+    assert lsclusters(h1)[2] == ("third", "5434", "online") and not (h1.data / "postgresql.conf").exists()
+
+
+def test_killed_init_is_finished_by_the_next(pair):
+    """Wherever it is killed, one whole cluster is there after the next run; pg_createcluster itself may live on."""
+    h1, h2 = pair
+    init = ["primary", "setup", "--init", "--standby", h2.address]
+    killed = 0
+    for seconds in (0.1, 0.5, 1.0, 1.8):
+        running = h1.start(h1.standfast_command(*init), env=AS_OWNER["env"])
+        try:
+            wait_until(lambda: not running.alive, seconds, "")
+        except AssertionError:
+            running.signal(signal.SIGKILL)
+        killed += running.wait().code == -signal.SIGKILL
+        if (h1.home / "15" / "main" / "postmaster.opts").exists():
+            break  # it got as far as the start; what comes then is another test's
+    assert killed >= 2
+    h1.standfast(*init, "--restart", timeout=120, **AS_OWNER).expect(0)
+    assert lsclusters(h1) == [("main", "5432", "online")]
+    assert sorted(path.name for path in (h1.home / "15").iterdir()) == ["main"]
+    assert h1.psql("SHOW listen_addresses", data=h1.home / "15" / "main") == "*"
+
+
+def test_plain_primary_and_debian_standby_on_a_mount_point(pair):
+    """The copy brings the primary's own files along; the standby's are Debian's. An empty folder, as a disk is."""
+    h1, h2 = pair
+    steps.set_up_primary(h1, h2)
+    h2.run(["mkdir", "-p", "-m", "755", "/var/lib/postgresql/15"]).expect(0)
+    h2.run(["mkdir", "-m", "700", MAIN]).expect(0)
+    running = h2.start(h2.standfast_command("join", "--token-file", carry_token(h1, h2), "-r", "1M"), env=AS_OWNER["env"])
+    wait_until(lambda: list((h2.home / "15").rglob("main*/base")) and etc(h2).exists()
+               and not list((h2.home / "15").glob("*.standfast-create")), 60, "the copy to be on its way")
+    running.signal(signal.SIGINT)
+    assert running.wait().code == 4
+    assert [path.name for path in (h2.home / "15").rglob("*")] == ["main"]
+    assert lsclusters(h2) == []
+    joined = h2.standfast("join", "--token-file", h2.folder / "token", timeout=120, **AS_OWNER).expect(0)
+    assert "its postgresql.conf and pg_hba.conf are those of this host, in /etc/postgresql/15/main" in joined.out
+    data = h2.home / "15" / "main"
+    assert (data / "postgresql.conf").exists()
+    assert h2.psql("SHOW config_file", data=data) == "/etc/postgresql/15/main/postgresql.conf"
+    assert lsclusters(h2) == [("main", "5432", "online,recovery")]
 
 
 def test_init_anywhere_else_is_plain(pair):
