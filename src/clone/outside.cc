@@ -102,7 +102,7 @@ Result<OutsideState> inspect_outside_folder(env::FileSystem& files, const Outsid
   if (env::is_same_or_inside(real, question.target) || env::is_same_or_inside(question.target, real)) {
     return refuse(
         fmt::format("{}, \"{}\", must lie outside the data directory \"{}\"", what, path, question.target),
-        "For a tablespace, -T OLDDIR=NEWDIR gives another place.");
+        "Give --waldir another place; for a tablespace, -T OLDDIR=NEWDIR does.");
   }
   TRY(refuse_inside_data_directory(files, real));
   if (!info) return OutsideState{};

@@ -113,6 +113,7 @@ class Join {
 
   clone::TargetRules target_rules() const {
     clone::TargetRules rules;
+    rules.source = options_.token.system_id;
     if (options_.on_old_directory == OnOldDirectory::kMoveAside)
       rules.on_data_directory = clone::OnDataDirectory::kReplace;
     if (options_.on_running_server == OnRunningServer::kStop)
