@@ -157,7 +157,7 @@ class PrimarySetupCommand final : public Command {
 
  private:
   void declare_server(CLI::App& app) {
-    app.add_flag("--restart", restart_, "restart the server if a setting needs it, without asking");
+    app.add_flag("--restart", restart_, "restart the server if a setting needs it, or start one that stands still, without asking");
     app.add_option("--listen", options_.listen_addresses,
                    "listen_addresses, where the present one leaves the standby's way out")
         ->type_name("LIST")
@@ -243,6 +243,12 @@ class PrimarySetupCommand final : public Command {
       case PrimaryVerdict::kPlanned:
         return text_of_plan(outcome);
       case PrimaryVerdict::kPendingRestart:
+        if (outcome.pending_restart.empty()) {
+          return fmt::format(
+              "\nall is done that can be while the server stands still\nstart it, then run this again for the "
+              "token:\n\n    {}\n",
+              outcome.restart_command);
+        }
         return fmt::format(
             "\nall is done but a restart, for {}\nrestart the server, then run this again for the token:\n\n"
             "    {}\n",

@@ -1,7 +1,11 @@
 #include "setup/admin_session.h"
 
 #include <charconv>
+#include <cstdlib>
 #include <utility>
+
+#include "env/process.h"
+#include "setup/login_rule.h"
 
 namespace standfast::setup {
 namespace {
@@ -29,6 +33,7 @@ Result<client::Connection> AdminSession::open(const std::string& database, const
   Error error = std::move(connection).error();
   if (error.code == ErrorCode::kAuthentication) {
     error.hint =
+        explanation_of(database) +
         "Name with -U a superuser that pg_hba.conf lets this operating system user log in as, or run this as "
         "the server's own user.";
   }
@@ -37,6 +42,23 @@ Result<client::Connection> AdminSession::open(const std::string& database, const
   }
   return std::move(error).with_context("could not log in to the server of \"" + cluster_->data_directory() +
                                        "\"");
+}
+
+/// Which line turned the login away, as sentences before another one; "" when that cannot be told.
+std::string AdminSession::explanation_of(const std::string& database) const {
+  const auto postmaster = cluster_->running();
+  if (!postmaster || !*postmaster) return "";
+  pg::HbaConnection login;
+  login.database = database;
+  const char* const user = std::getenv("PGUSER");
+  if (superuser_ || (user != nullptr && *user != '\0')) {
+    login.user = superuser_.value_or(user != nullptr ? user : "");
+  } else if (const auto owner = env::find_user(env::effective_user()); owner && *owner) {
+    login.user = (*owner)->name;
+  }
+  if ((*postmaster)->socket_directory.empty()) login.address = "127.0.0.1";
+  const auto said = explain_login(env::posix_file_system(), *cluster_, login);
+  return said ? *said + " " : "";
 }
 
 Result<client::Connection> AdminSession::connect_to(const std::string& database) {

@@ -43,6 +43,7 @@ class AdminSession {
 
  private:
   base::Result<client::Connection> open(const std::string& database, const env::Wait& wait);
+  std::string explanation_of(const std::string& database) const;
 
   const server::Cluster* cluster_;
   std::optional<std::string> superuser_;

@@ -51,12 +51,24 @@ Result<void> PrimaryRun::create_slots() {
   return base::ok();
 }
 
-PrimaryMember PrimaryRun::describe(const PlannedMember& member) const {
+namespace {
+
+PrimaryMember describe(const PlannedMember& member, const PrimaryWish& wish) {
   PrimaryMember described;
   described.slot = member.slot;
   described.address_cidr = member.address_cidr;
-  described.host = host_for(member, wish_);
+  described.host = host_for(member, wish);
   return described;
+}
+
+}  // namespace
+
+std::vector<PrimaryMember> describe_named(const PrimaryPlan& plan, const PrimaryWish& wish) {
+  std::vector<PrimaryMember> members;
+  for (const PlannedMember& member : plan.members) {
+    if (member.is_named) members.push_back(describe(member, wish));
+  }
+  return members;
 }
 
 Result<void> PrimaryRun::write_tokens() {
@@ -95,7 +107,7 @@ Result<void> PrimaryRun::write_tokens() {
         count(member.slot, renewed->written);
       continue;
     }
-    PrimaryMember described = describe(member);
+    PrimaryMember described = describe(member, wish_);
     WrittenToken token = TRY(write_token(store_, basis, member.slot, described.host));
     count(member.slot, token.written);
     if (options_.token == TokenWish::kToken) {
@@ -165,21 +177,21 @@ Result<PrimarySetupOutcome> PrimaryRun::run() {
   find_restart_command();
   say_notes();
   if (options_.mode == RunMode::kDryRun) {
-    for (const PlannedMember& member : plan_.members) {
-      if (member.is_named) members_.push_back(describe(member));
-    }
+    members_ = describe_named(plan_, wish_);
     return outcome();
   }
   TRY(decide_restart());
   TRY(change_settings());
   TRY(change_roles_and_database());
   TRY(change_hba_and_restart());
+  if (reach_ == ServerReach::kPrivate) {
+    members_ = describe_named(plan_, wish_);
+    return outcome();
+  }
   say_firewall();
   TRY(create_slots());
   if (decision_ == RestartDecision::kDeclined) {
-    for (const PlannedMember& member : plan_.members) {
-      if (member.is_named) members_.push_back(describe(member));
-    }
+    members_ = describe_named(plan_, wish_);
   } else {
     TRY(write_tokens());
   }

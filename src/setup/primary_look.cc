@@ -80,9 +80,12 @@ Result<void> PrimaryLooker::check_data_directory() {
 Result<void> PrimaryLooker::read_settings(PrimaryState& state) {
   TRY(read_configuration_errors(state));
   // What the command line sets, it sets again at the next start, whatever the files say.
+  const bool is_private = reach_ == ServerReach::kPrivate;
+  const std::optional<std::string> parameters[] = {is_private ? "true" : "false"};
   const client::Rows rows = TRY(admin_.query(
       "SELECT s.name, s.setting, s.source, s.context = 'postmaster', "
-      "CASE WHEN s.source = 'command line' THEN s.setting "
+      "CASE WHEN s.source = 'command line' AND NOT $1::boolean THEN s.setting "
+      "WHEN s.source = 'command line' THEN coalesce(f.setting, s.boot_val) "
       "WHEN s.pending_restart THEN coalesce(f.setting, s.boot_val) "
       "WHEN s.context = 'sighup' THEN coalesce(f.setting, s.setting) ELSE s.setting END, "
       "f.sourcefile, f.sourceline "
@@ -90,13 +93,15 @@ Result<void> PrimaryLooker::read_settings(PrimaryState& state) {
       "WHERE lower(name) = s.name ORDER BY seqno DESC LIMIT 1) f ON true "
       "WHERE s.name IN ('listen_addresses', 'wal_level', 'max_wal_senders', 'max_replication_slots', "
       "'hot_standby', 'max_slot_wal_keep_size')",
-      wait_));
+      parameters, wait_));
   for (int row = 0; row < rows.count(); ++row) {
     SettingState setting;
     setting.value = rows.text(row, 1);
     setting.source = rows.text(row, 2);
     setting.only_at_start = rows.text(row, 3) == "t";
     setting.configured = rows.text(row, 4);
+    if (is_private) setting.value = setting.configured;
+    if (is_private && setting.source == "command line") setting.source = "configuration file";
     if (!rows.is_null(row, 5)) {
       setting.line = ConfigurationLine{std::string(rows.text(row, 5)), number_of<int>(rows.text(row, 6))};
     }

@@ -5,6 +5,7 @@
 // fail with.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -29,11 +30,15 @@ struct PrimaryLook {
   std::string trusted_pem = {};  ///< certificates that a standby may be given beside what the server sends
 };
 
+/// kPrivate: it was started by this program for this program (pg/server/private_server.h), so where it listens
+/// now means nothing, and whatever the files say will be in force when it is started next.
+enum class ServerReach : std::uint8_t { kPublic, kPrivate };
+
 class PrimaryLooker {
  public:
   PrimaryLooker(env::FileSystem& files, const server::Cluster& cluster, const client::SecretStore& store,
-                client::Connection& admin, const env::Wait& wait)
-      : files_(files), cluster_(cluster), store_(store), admin_(admin), wait_(wait) {}
+                client::Connection& admin, ServerReach reach, const env::Wait& wait)
+      : files_(files), cluster_(cluster), store_(store), admin_(admin), reach_(reach), wait_(wait) {}
 
   /// `given` is the replication role's password, where the user gave one.
   base::Result<PrimaryLook> look(const PrimaryWish& wish, const std::optional<base::Secret>& given);
@@ -62,6 +67,7 @@ class PrimaryLooker {
   const server::Cluster& cluster_;
   const client::SecretStore& store_;
   client::Connection& admin_;
+  ServerReach reach_;
   env::Wait wait_;
 };
 

@@ -57,7 +57,7 @@ Result<void> PrimaryRun::open_and_lock() {
 }
 
 Result<PrimaryLook> PrimaryRun::look() {
-  PrimaryLooker looker(environment_.files, cluster_, store_, *admin_, wait());
+  PrimaryLooker looker(environment_.files, cluster_, store_, *admin_, reach_, wait());
   return looker.look(wish_, options_.replication_password);
 }
 
@@ -221,6 +221,7 @@ Result<void> PrimaryRun::prove_hba(HbaChange& change) {
     TRY(session_.reload(session_.reload_wait()));
   }
   TRY(restart_if_allowed());
+  if (reach_ == ServerReach::kPrivate) return base::ok();
   const std::vector<std::string> addresses = trial_addresses();
   std::string text = plan_.hba_text;
   for (const std::string& address : addresses) {

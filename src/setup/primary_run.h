@@ -26,16 +26,21 @@ namespace standfast::setup {
 
 enum class RestartDecision : std::uint8_t { kNotNeeded, kAllowed, kDeclined };
 
+/// The members of a plan that the user named in this run, without tokens.
+std::vector<PrimaryMember> describe_named(const PrimaryPlan& plan, const PrimaryWish& wish);
+
 /// One run on a server that is there and running.
 class PrimaryRun {
  public:
   PrimaryRun(const PrimarySetupOptions& options, const SetupEnvironment& environment, const PrimaryWish& wish,
-             const client::SecretStore& store, const server::Cluster& cluster)
+             const client::SecretStore& store, const server::Cluster& cluster,
+             ServerReach reach = ServerReach::kPublic)
       : options_(options),
         environment_(environment),
         wish_(wish),
         store_(store),
         cluster_(cluster),
+        reach_(reach),
         session_(cluster, options.superuser, options.maintenance_database, environment.stop) {}
 
   base::Result<PrimarySetupOutcome> run();
@@ -74,13 +79,13 @@ class PrimaryRun {
   base::Result<void> write_tokens();
   void say_firewall() const;
   PrimarySetupOutcome outcome() const;
-  PrimaryMember describe(const PlannedMember& member) const;
 
   const PrimarySetupOptions& options_;
   const SetupEnvironment& environment_;
   const PrimaryWish& wish_;
   const client::SecretStore& store_;
   const server::Cluster& cluster_;
+  ServerReach reach_;
   AdminSession session_;
   std::optional<client::Connection> admin_;
   std::optional<PrimaryLook> look_;

@@ -8,10 +8,12 @@
 #include "pg/server/control.h"
 #include "pg/server/debian_create.h"
 #include "pg/server/installation.h"
+#include "pg/server/private_server.h"
 #include "setup/folder_lock.h"
 #include "setup/new_cluster.h"
 #include "setup/primary_look.h"
 #include "setup/primary_run.h"
+#include "setup/primary_stopped.h"
 #include "setup/standby_control.h"
 
 namespace standfast::setup {
@@ -45,13 +47,7 @@ Result<PrimarySetupOutcome> plan_new_cluster(const PrimarySetupOptions& options,
            ? fmt::format("--init; Debian's {}, made with pg_createcluster, with page checksums and TLS",
                          options.init->debian->to_string())
            : "--init; page checksums, local peer, host scram-sha-256, TLS with a certificate of its own"});
-  for (const PlannedMember& member : plan.members) {
-    PrimaryMember described;
-    described.slot = member.slot;
-    described.address_cidr = member.address_cidr;
-    described.host = host_for(member, wish);
-    outcome.members.push_back(std::move(described));
-  }
+  outcome.members = describe_named(plan, wish);
   return outcome;
 }
 
@@ -87,28 +83,51 @@ Result<bool> is_to_be_made(const PrimarySetupOptions& options, env::FileSystem& 
   return options.init->debian && TRY(server::is_half_made(files, options.data_directory));
 }
 
-/// With --init a cluster that stands still is started: it was made just now, or by a run that was killed.
-Result<void> start_cluster(const PrimarySetupOptions& options, const server::Cluster& cluster,
-                           const SetupEnvironment& environment) {
-  if (!options.init || options.mode == RunMode::kDryRun) {
-    return Error(ErrorCode::kPrecondition, fmt::format("no server runs on \"{}\"", cluster.data_directory()),
-                 "Start it, then run this again.");
-  }
-  if (TRY(cluster.is_standby())) {
-    return Error(ErrorCode::kPrecondition, fmt::format("\"{}\" is a standby", cluster.data_directory()),
-                 "Run this on its primary, and name the new standby there.");
-  }
+Result<server::Installation> installation_of(const PrimarySetupOptions& options,
+                                             const server::Cluster& cluster,
+                                             const SetupEnvironment& environment) {
   server::InstallationQuery query;
   query.bin_directory = options.bin_directory;
   query.major = cluster.major();
-  const auto installation = TRY(server::find_installation(
-      environment.files, query, env::Wait::for_at_most(kConnectTimeout, &environment.stop)));
-  auto control =
-      TRY(server::ServerControl::choose(environment.files, cluster, installation, environment.root));
+  return server::find_installation(environment.files, query,
+                                   env::Wait::for_at_most(kConnectTimeout, &environment.stop));
+}
+
+/// With --init a cluster that stands still is started: it was made just now, or by a run that was killed.
+Result<void> start_cluster(const StoppedCluster& stopped, const SetupEnvironment& environment) {
+  if (TRY(stopped.cluster.is_standby())) {
+    return Error(ErrorCode::kPrecondition,
+                 fmt::format("\"{}\" is a standby", stopped.cluster.data_directory()),
+                 "Run this on its primary, and name the new standby there.");
+  }
+  const auto wait = env::Wait::for_at_most(kStartTimeout, &environment.stop);
+  auto control = TRY(server::ServerControl::choose(environment.files, stopped.cluster, stopped.installation,
+                                                   environment.root));
+  auto left = TRY(server::PrivateServer::take_over(environment.files, stopped.cluster, stopped.installation, wait));
+  if (left) TRY(left->stop());
   say_service_notes(control, environment.reporter);
-  TRY(control.start(env::Wait::for_at_most(kStartTimeout, &environment.stop)));
+  TRY(control.start(wait));
   environment.reporter.info("the server runs");
   return base::ok();
+}
+
+Result<PrimarySetupOutcome> set_up(const PrimarySetupOptions& options, const SetupEnvironment& environment,
+                                   const PrimaryWish& wish, const client::SecretStore& store,
+                                   const server::Cluster& cluster) {
+  const bool is_dry = options.mode == RunMode::kDryRun;
+  std::optional<FolderLock> lock;
+  if (!is_dry) {
+    lock.emplace(TRY(FolderLock::take(cluster.data_directory(),
+                                      "another \"standfast primary setup\" runs on this server")));
+  }
+  if (TRY(stands_still(environment.files, cluster))) {
+    const auto installation = TRY(installation_of(options, cluster, environment));
+    const StoppedCluster stopped{cluster, installation, store};
+    if (is_dry) return plan_stopped(stopped, options, wish, environment);
+    if (!options.init) return set_up_stopped(stopped, options, wish, environment);
+    TRY(start_cluster(stopped, environment));
+  }
+  return PrimaryRun(options, environment, wish, store, cluster).run();
 }
 
 }  // namespace
@@ -131,13 +150,7 @@ Result<PrimarySetupOutcome> run_primary_setup(const PrimarySetupOptions& options
     made = planned.changes.front();
   }
   const auto cluster = TRY(server::Cluster::open(environment.files, options.data_directory));
-  std::optional<FolderLock> lock;
-  if (options.mode == RunMode::kApply) {
-    lock.emplace(TRY(FolderLock::take(cluster.data_directory(),
-                                      "another \"standfast primary setup\" runs on this server")));
-  }
-  if (!TRY(cluster.running())) TRY(start_cluster(options, cluster, environment));
-  auto outcome = TRY(PrimaryRun(options, environment, wish, store, cluster).run());
+  auto outcome = TRY(set_up(options, environment, wish, store, cluster));
   if (made) {
     outcome.changes.insert(outcome.changes.begin(), *made);
     if (outcome.verdict == PrimaryVerdict::kUnchanged) outcome.verdict = PrimaryVerdict::kChanged;
