@@ -121,9 +121,9 @@ Result<void> check_is_owner(env::FileSystem& files, const OwnerRule& rule) {
 /// The half that stays root: passes signals on, serves the child's requests, and waits for its end.
 class Parent {
  public:
-  Parent(env::FileSystem& files, std::string data_directory, pid_t child, Channel channel, int signals)
+  Parent(env::FileSystem& files, RootLeave leave, pid_t child, Channel channel, int signals)
       : files_(files),
-        data_directory_(std::move(data_directory)),
+        leave_(std::move(leave)),
         child_(child),
         channel_(std::move(channel)),
         signals_(signals) {}
@@ -175,7 +175,7 @@ class Parent {
       sigemptyset(&none);
       for (const int number : {SIGINT, SIGTERM, SIGHUP}) signal(number, number == SIGINT ? SIG_IGN : SIG_DFL);
       pthread_sigmask(SIG_SETMASK, &none, nullptr);
-      channel_.answer(serve_unit_request(files_, data_directory_, *message));
+      channel_.answer(serve_request(files_, leave_, *message));
       _exit(0);
     }
     if (worker_ < 0) channel_.answer(error_from_errno(errno, "could not make a process for a request"));
@@ -189,7 +189,7 @@ class Parent {
   }
 
   env::FileSystem& files_;
-  std::string data_directory_;
+  RootLeave leave_;
   pid_t child_;
   Channel channel_;
   int signals_;
@@ -218,7 +218,8 @@ Result<int> run_in_child(env::FileSystem& files, const OwnerRule& rule, const en
   if (child > 0) {
     const int signals = signalfd(-1, &handled, SFD_CLOEXEC);
     CHECK(signals >= 0);
-    code = Parent(files, rule.data_directory, child, std::move(ours), signals).wait_for_child();
+    RootLeave leave{rule.data_directory, rule.firewall_addresses};
+    code = Parent(files, std::move(leave), child, std::move(ours), signals).wait_for_child();
     close(signals);
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);

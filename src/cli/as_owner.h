@@ -1,6 +1,6 @@
 // Who runs a command that touches a data directory. Its owner does. Root becomes the owner in a child
 // process, for good; the root process that stays only waits, passes signals on, and calls the service manager
-// when the child asks and its own check agrees. Anyone else is refused.
+// or the firewall when the child asks and its own check agrees. Anyone else is refused.
 //
 // Threading: called once, from a process with one thread. Ownership: the RootHelper is the child's for the
 // time of the call. Invariant: code in `body` never has root's rights. The child has no way back. Fails:
@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "env/file_system.h"
@@ -26,6 +27,8 @@ struct OwnerRule {
   /// Whom root becomes where the directory does not tell, because it is missing or there is none. Absent: the
   /// owner of the nearest folder above it that is not root's, else "postgres".
   std::optional<std::string> user = {};
+  /// Addresses that the root process may let through the firewall when it is asked.
+  std::vector<std::string> firewall_addresses = {};
 };
 
 /// Runs `body` as the owner and gives its exit code. `body` gets null where there is no root to ask.

@@ -10,6 +10,7 @@
 #include "cli/which_cluster.h"
 #include "env/terminal.h"
 #include "pg/client/certificate_chain.h"
+#include "pg/format/hba_file.h"
 #include "setup/primary_setup.h"
 
 namespace standfast::cli {
@@ -50,6 +51,8 @@ std::string_view word_for(setup::ChangeKind kind) {
       return "hba";
     case setup::ChangeKind::kRestart:
       return "restart";
+    case setup::ChangeKind::kFirewall:
+      return "firewall";
     case setup::ChangeKind::kSlot:
       return "slot";
     case setup::ChangeKind::kToken:
@@ -116,6 +119,8 @@ class PrimarySetupCommand final : public Command {
         ->type_name("FILE");
     app.add_flag("--from-standby", from_standby_,
                  "this server is itself a standby, and the new one is to follow it");
+    app.add_flag("--open-firewall", open_firewall_,
+                 "let the standby through firewalld or ufw, as root (default: print the command)");
     app.add_flag("--no-token", no_token_, "print how to make the standby by hand instead of a token");
     app.add_flag("--dry-run", dry_run_, "print what would be done, and do nothing");
   }
@@ -126,6 +131,7 @@ class PrimarySetupCommand final : public Command {
     if (!ca_file_.empty()) options_.ca_pem = TRY(read_ca_file(context));
     if (restart_) options_.restart = setup::RestartLeave::kGiven;
     if (rotate_) options_.rotation = setup::PasswordRotation::kYes;
+    if (open_firewall_) options_.firewall = setup::FirewallWish::kOpen;
     if (no_token_) options_.token = setup::TokenWish::kManual;
     if (from_standby_) options_.on_standby = setup::OnStandby::kServe;
     if (dry_run_) options_.mode = setup::RunMode::kDryRun;
@@ -136,6 +142,12 @@ class PrimarySetupCommand final : public Command {
     OwnerRule rule;
     rule.data_directory = options_.data_directory;
     rule.existence = init_ ? DataDirectory::kMayBeMissing : DataDirectory::kMustExist;
+    if (!open_firewall_) return rule;
+    for (const std::string& standby : options_.standbys) {
+      // What is no address is refused later, with its reason.
+      if (const auto parsed = pg::parse_standby_address(standby))
+        rule.firewall_addresses.push_back(parsed->cidr);
+    }
     return rule;
   }
 
@@ -157,7 +169,8 @@ class PrimarySetupCommand final : public Command {
 
  private:
   void declare_server(CLI::App& app) {
-    app.add_flag("--restart", restart_, "restart the server if a setting needs it, or start one that stands still, without asking");
+    app.add_flag("--restart", restart_,
+                 "restart the server if a setting needs it, or start one that stands still, without asking");
     app.add_option("--listen", options_.listen_addresses,
                    "listen_addresses, where the present one leaves the standby's way out")
         ->type_name("LIST")
@@ -245,7 +258,8 @@ class PrimarySetupCommand final : public Command {
       case PrimaryVerdict::kPendingRestart:
         if (outcome.pending_restart.empty()) {
           return fmt::format(
-              "\nall is done that can be while the server stands still\nstart it, then run this again for the "
+              "\nall is done that can be while the server stands still\nstart it, then run this again for "
+              "the "
               "token:\n\n    {}\n",
               outcome.restart_command);
         }
@@ -307,6 +321,7 @@ class PrimarySetupCommand final : public Command {
   bool ask_password_ = false;
   bool no_token_ = false;
   bool from_standby_ = false;
+  bool open_firewall_ = false;
   bool dry_run_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "cli/root_channel.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -10,7 +11,9 @@
 #include <unistd.h>
 
 #include "env/stop_event.h"
+#include "pg/format/hba_file.h"
 #include "pg/server/systemd.h"
+#include "setup/firewall.h"
 
 namespace standfast::cli {
 namespace {
@@ -20,7 +23,19 @@ using base::ErrorCode;
 using base::Result;
 using server::UnitAction;
 
+using server::FirewallAction;
+using server::FirewallAnswer;
+
 constexpr std::string_view kDone = "done";
+constexpr std::array<std::pair<std::string_view, FirewallAction>, 3> kFirewallActions = {
+    {{"firewall-ask", FirewallAction::kAsk},
+     {"firewall-open", FirewallAction::kOpen},
+     {"firewall-close", FirewallAction::kClose}}};
+constexpr std::array<std::pair<std::string_view, FirewallAnswer>, 3> kFirewallAnswers = {
+    {{"no firewall", FirewallAnswer::kNone},
+     {"open", FirewallAnswer::kOpen},
+     {"closed", FirewallAnswer::kClosed}}};
+constexpr base::Seconds kMaxFirewallTime(120);
 constexpr std::array<std::pair<std::string_view, UnitAction>, 3> kActions = {
     {{"start", UnitAction::kStart}, {"stop", UnitAction::kStop}, {"restart", UnitAction::kRestart}}};
 
@@ -64,22 +79,15 @@ class ChannelHelper final : public server::RootHelper {
   explicit ChannelHelper(Channel channel) : channel_(std::move(channel)) {}
 
   Result<void> control_unit(UnitAction action, const std::string& unit, const env::Wait& wait) override {
-    if (wait.stopped()) return env::cancelled_error();
-    // An answer that came too late for the request before is not this one's.
-    while (has_message()) static_cast<void>(channel_.receive());
-    TRY(channel_.send(encode_request({action, wait.deadline.remaining(), unit})));
-    switch (env::wait_for(channel_.fd(), POLLIN, wait)) {
-      case env::Ready::kStopped:
-        return env::cancelled_error();
-      case env::Ready::kTimeout:
-        return Error(ErrorCode::kTimeout,
-                     fmt::format("systemctl {} {} did not end in time", word_of(action), unit),
-                     fmt::format("See systemctl status {}.", unit));
-      case env::Ready::kYes:
-        break;
-    }
-    const auto message = channel_.receive();
-    return message ? decode_answer(*message) : Result<void>(root_is_gone());
+    return decode_answer(TRY(ask(encode_request({action, wait.deadline.remaining(), unit}), wait,
+                                 fmt::format("systemctl {} {}", word_of(action), unit),
+                                 fmt::format("See systemctl status {}.", unit))));
+  }
+
+  Result<FirewallAnswer> change_firewall(const server::FirewallRequest& request,
+                                         const env::Wait& wait) override {
+    return decode_firewall_answer(TRY(ask(encode_firewall_request({request, wait.deadline.remaining()}), wait,
+                                          "the firewall's program", "See whether it answers root.")));
   }
 
  private:
@@ -87,6 +95,25 @@ class ChannelHelper final : public server::RootHelper {
     pollfd ready{channel_.fd(), POLLIN, 0};
     return channel_.fd() >= 0 && poll(&ready, 1, 0) == 1;
   }
+  /// The answer to one request; `what` did not end in time if there is none.
+  Result<std::string> ask(const std::string& request, const env::Wait& wait, const std::string& what,
+                          const std::string& hint) {
+    if (wait.stopped()) return env::cancelled_error();
+    // An answer that came too late for the request before is not this one's.
+    while (has_message()) static_cast<void>(channel_.receive());
+    TRY(channel_.send(request));
+    switch (env::wait_for(channel_.fd(), POLLIN, wait)) {
+      case env::Ready::kStopped:
+        return env::cancelled_error();
+      case env::Ready::kTimeout:
+        return Error(ErrorCode::kTimeout, what + " did not end in time", hint);
+      case env::Ready::kYes:
+        break;
+    }
+    auto message = channel_.receive();
+    return message ? Result<std::string>(*std::move(message)) : Result<std::string>(root_is_gone());
+  }
+
   Channel channel_;
 };
 
@@ -119,6 +146,10 @@ std::optional<std::string> Channel::receive() {
 void Channel::answer(const Result<void>& result) const {
   // A child that is gone needs no answer.
   static_cast<void>(send(encode_answer(result)));
+}
+
+void Channel::answer(std::string_view message) const {
+  static_cast<void>(send(message));
 }
 
 Result<std::pair<Channel, Channel>> make_channel() {
@@ -171,6 +202,64 @@ Result<void> serve_unit_request(env::FileSystem& files, const std::string& data_
                                                      request->unit, data_directory));
   }
   return server::run_systemctl(request->action, request->unit, wait);
+}
+
+std::string encode_firewall_request(const TimedFirewallRequest& timed) {
+  std::string_view word;
+  for (const auto& [name, action] : kFirewallActions) {
+    if (action == timed.request.action) word = name;
+  }
+  return fmt::format("{} {} {} {}", word, timed.timeout.count(), timed.request.address_cidr,
+                     timed.request.port);
+}
+
+std::optional<TimedFirewallRequest> decode_firewall_request(std::string_view message) {
+  const std::string_view word = take_until(message, ' ');
+  const auto timeout_ms = whole_number<std::uint32_t>(take_until(message, ' '));
+  const std::string_view address = take_until(message, ' ');
+  const auto port = whole_number<std::uint16_t>(message);
+  const auto parsed = pg::parse_standby_address(address);
+  if (!timeout_ms || !port || *port == 0 || !parsed || parsed->cidr != address) return std::nullopt;
+  for (const auto& [name, action] : kFirewallActions) {
+    if (name == word) {
+      return TimedFirewallRequest{{action, std::string(address), *port}, base::Milliseconds(*timeout_ms)};
+    }
+  }
+  return std::nullopt;
+}
+
+std::string encode_firewall_answer(const Result<FirewallAnswer>& result) {
+  if (!result) return encode_answer(result.error());
+  for (const auto& [word, answer] : kFirewallAnswers) {
+    if (answer == *result) return std::string(word);
+  }
+  return "";
+}
+
+Result<FirewallAnswer> decode_firewall_answer(std::string_view message) {
+  for (const auto& [word, answer] : kFirewallAnswers) {
+    if (word == message) return answer;
+  }
+  const auto failed = decode_answer(message);
+  return failed ? Error(ErrorCode::kProtocol, "root's answer is not one") : failed.error();
+}
+
+Result<FirewallAnswer> serve_firewall_request(env::FileSystem& files, const RootLeave& leave,
+                                              std::string_view message) {
+  const auto timed = decode_firewall_request(message);
+  const auto& allowed = leave.firewall_addresses;
+  if (!timed || std::find(allowed.begin(), allowed.end(), timed->request.address_cidr) == allowed.end()) {
+    return Error(ErrorCode::kPermission, "root opens the firewall only to what was named with --standby");
+  }
+  const auto wait = env::Wait::for_at_most(std::min<base::Milliseconds>(timed->timeout, kMaxFirewallTime));
+  return setup::run_firewall(files, timed->request, wait);
+}
+
+std::string serve_request(env::FileSystem& files, const RootLeave& leave, std::string_view message) {
+  if (message.starts_with("firewall-")) {
+    return encode_firewall_answer(serve_firewall_request(files, leave, message));
+  }
+  return encode_answer(serve_unit_request(files, leave.data_directory, message));
 }
 
 }  // namespace standfast::cli

@@ -42,6 +42,54 @@ TEST(UnitRequests, RootRefusesAUnitThatRunsAnotherDirectory) {
   EXPECT_EQ(foreign.error().code, ErrorCode::kPermission);
 }
 
+TEST(FirewallRequests, ComeBackAsTheyWereSent) {
+  using server::FirewallAction;
+  for (const auto action : {FirewallAction::kAsk, FirewallAction::kOpen, FirewallAction::kClose}) {
+    const auto timed =
+        decode_firewall_request(encode_firewall_request({{action, "fd00::2/128", 5432}, 10'000ms}));
+    ASSERT_TRUE(timed.has_value());
+    EXPECT_EQ(timed->request.action, action);
+    EXPECT_EQ(timed->request.address_cidr, "fd00::2/128");
+    EXPECT_EQ(timed->request.port, 5432);
+    EXPECT_EQ(timed->timeout, 10'000ms);
+  }
+}
+
+TEST(FirewallRequests, NothingElseIsUnderstood) {
+  for (const char* message :
+       {"firewall-open", "firewall-open 1000 10.20.20.2/32", "firewall-open 1000 10.20.20.2 5432",
+        "firewall-open 1000 10.20.20.2/32 0", "firewall-open 1000 10.20.20.2/32 65536",
+        "firewall-open 1000 10.20.20.2/32 5432 extra", "firewall-open 1000 010.20.20.2/32 5432",
+        "firewall-open 1000 0.0.0.0/0;reboot 5432", "firewall-wipe 1000 10.20.20.2/32 5432",
+        "firewall-open 1000 10.20.20.2/24 5432"}) {
+    EXPECT_FALSE(decode_firewall_request(message).has_value()) << message;
+  }
+}
+
+TEST(FirewallRequests, RootOpensOnlyToWhatTheUserNamedToItself) {
+  auto& files = env::posix_file_system();
+  for (const auto& leave : {RootLeave{"/data", {}}, RootLeave{"/data", {"10.20.20.3/32"}}}) {
+    const auto served = serve_firewall_request(files, leave, "firewall-open 1000 10.20.20.2/32 5432");
+    ASSERT_FALSE(served.has_value());
+    EXPECT_EQ(served.error().code, ErrorCode::kPermission);
+  }
+  EXPECT_TRUE(
+      serve_request(files, {"/data", {}}, "firewall-open 1000 10.20.20.2/32 5432").starts_with("permission"));
+  EXPECT_TRUE(serve_request(files, {"/data", {}}, "stop 1000 sshd.service").starts_with("permission"));
+}
+
+TEST(FirewallRequests, AnswersKeepWhatTheySay) {
+  using server::FirewallAnswer;
+  for (const auto answer : {FirewallAnswer::kNone, FirewallAnswer::kOpen, FirewallAnswer::kClosed}) {
+    EXPECT_EQ(decode_firewall_answer(encode_firewall_answer(answer)).value(), answer);
+  }
+  const auto failed =
+      decode_firewall_answer(encode_firewall_answer(Error(ErrorCode::kTimeout, "late", "Wait.")));
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().code, ErrorCode::kTimeout);
+  EXPECT_EQ(decode_firewall_answer("done").error().code, ErrorCode::kProtocol);
+}
+
 TEST(Answers, KeepCodeMessageAndHint) {
   EXPECT_TRUE(decode_answer(encode_answer({})).has_value());
   const auto error = decode_answer(encode_answer(Error(ErrorCode::kTimeout, "too late", "Wait\nlonger.")));

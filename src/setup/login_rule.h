@@ -1,5 +1,5 @@
-// Which line of pg_hba.conf took the administrator's own login, for the error of one that was turned away: the
-// server does not say it to a client, and cannot be asked.
+// Which line of pg_hba.conf took the administrator's own login, for the error of one that was turned away:
+// the server does not say it to a client, and cannot be asked.
 //
 // Threading: pure but for reading the files. Fails never: what cannot be told is not told.
 #pragma once

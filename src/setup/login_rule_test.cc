@@ -16,19 +16,22 @@ std::string described(const LoginFiles& found, const std::string& user = "postgr
 }
 
 TEST(LoginRule, TheLineThatTakesTheLoginIsNamedWithItsMap) {
-  const std::string hba = "# rules\nlocal all bob trust\nlocal all all peer map=dbas  \nlocal all all trust\n";
-  EXPECT_EQ(described(files(hba, "# map\ndbas alice postgres\nother root postgres\ndbas carol app # x\n")),
-            "Line 3 of \"/etc/pg_hba.conf\" takes this login: local all all peer map=dbas. Of the map \"dbas\" "
-            "\"/etc/pg_ident.conf\" has: alice postgres; carol app.");
+  const std::string hba =
+      "# rules\nlocal all bob trust\nlocal all all peer map=dbas  \nlocal all all trust\n";
+  EXPECT_EQ(
+      described(files(hba, "# map\ndbas alice postgres\nother root postgres\ndbas carol app # x\n")),
+      "Line 3 of \"/etc/pg_hba.conf\" takes this login: local all all peer map=dbas. Of the map \"dbas\" "
+      "\"/etc/pg_ident.conf\" has: alice postgres; carol app.");
   EXPECT_EQ(described(files(hba)),
             "Line 3 of \"/etc/pg_hba.conf\" takes this login: local all all peer map=dbas. "
             "\"/etc/pg_ident.conf\" has no line of the map \"dbas\".");
 }
 
 TEST(LoginRule, WithoutAMapPeerMeansTheUserOfThatName) {
-  EXPECT_EQ(described(files("local all all peer\r\n"), "admin"),
-            "Line 1 of \"/etc/pg_hba.conf\" takes this login: local all all peer. By it only the operating system "
-            "user \"admin\" may be the role \"admin\".");
+  EXPECT_EQ(
+      described(files("local all all peer\r\n"), "admin"),
+      "Line 1 of \"/etc/pg_hba.conf\" takes this login: local all all peer. By it only the operating system "
+      "user \"admin\" may be the role \"admin\".");
   EXPECT_EQ(described(files("local all all reject")),
             "Line 1 of \"/etc/pg_hba.conf\" takes this login: local all all reject.");
 }
@@ -36,7 +39,8 @@ TEST(LoginRule, WithoutAMapPeerMeansTheUserOfThatName) {
 TEST(LoginRule, WhatIsNotSureOrNotThereIsSaidSo) {
   EXPECT_EQ(described(files("local all +admins scram-sha-256\n")),
             "Line 1 of \"/etc/pg_hba.conf\" may take this login: local all +admins scram-sha-256.");
-  EXPECT_EQ(described(files("host all all all trust\n")), "No line of \"/etc/pg_hba.conf\" is for this login.");
+  EXPECT_EQ(described(files("host all all all trust\n")),
+            "No line of \"/etc/pg_hba.conf\" is for this login.");
   EXPECT_EQ(described(files("nonsense all\n")), "nothing");
 }
 

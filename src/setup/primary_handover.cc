@@ -128,16 +128,58 @@ Result<void> PrimaryRun::write_tokens() {
   return base::ok();
 }
 
-void PrimaryRun::say_firewall() const {
+Result<void> PrimaryRun::ask_firewall(PrimaryState& state) {
+  if (environment_.root == nullptr) {
+    return Error(ErrorCode::kPermission, "only root may change the firewall",
+                 "Run this as root, or without --open-firewall, which prints the command to run.");
+  }
+  for (const auto& standby : wish_.standbys) {
+    if (is_loopback(standby.cidr)) continue;
+    state.firewall[standby.cidr] = TRY(
+        environment_.root->change_firewall({server::FirewallAction::kAsk, standby.cidr, state.port}, wait()));
+  }
+  return base::ok();
+}
+
+Result<void> PrimaryRun::open_firewall() {
   report().step("1.5", "firewall");
+  if (options_.firewall == FirewallWish::kTell) {
+    tell_firewall();
+    return base::ok();
+  }
+  const auto& found = look_->state.firewall;
+  const bool none = std::none_of(found.begin(), found.end(),
+                                 [](const auto& one) { return one.second != server::FirewallAnswer::kNone; });
+  none ? report().info("none is active on this host") : say_changes({ChangeKind::kFirewall});
+  for (const std::string& address : plan_.firewall_openings) {
+    opened_.push_back(address);  // before it is: half of it may be done when it fails
+    TRY(environment_.root->change_firewall({server::FirewallAction::kOpen, address, look_->state.port},
+                                           wait()));
+  }
+  count_done(ChangeKind::kFirewall);
+  return base::ok();
+}
+
+/// Of a run that failed: what it opened is closed again.
+void PrimaryRun::close_firewall() {
+  for (const std::string& address : opened_) {
+    const auto closed =
+        environment_.root->change_firewall({server::FirewallAction::kClose, address, look_->state.port},
+                                           env::Wait::for_at_most(kStatementTimeout));
+    if (!closed) report().warn("the firewall still lets " + address + " in", closed.error().message + ".");
+  }
+  opened_.clear();
+}
+
+void PrimaryRun::tell_firewall() const {
   const auto firewall = find_firewall(environment_.files);
   bool any = false;
   for (const PlannedMember& member : plan_.members) {
     if (!member.is_named || is_loopback(member.address_cidr)) continue;
     any = true;
     if (firewall && *firewall) {
-      report().info("if it is active, let the standby in: " +
-                    firewall_command(**firewall, member.address_cidr, look_->state.port));
+      report().info("if it is active, let the standby in (or run this as root with --open-firewall): " +
+                    firewall_command((*firewall)->kind, member.address_cidr, look_->state.port));
     }
   }
   if (!any) {
@@ -188,14 +230,21 @@ Result<PrimarySetupOutcome> PrimaryRun::run() {
     members_ = describe_named(plan_, wish_);
     return outcome();
   }
-  say_firewall();
-  TRY(create_slots());
-  if (decision_ == RestartDecision::kDeclined) {
-    members_ = describe_named(plan_, wish_);
-  } else {
-    TRY(write_tokens());
+  auto finished = finish();
+  if (!finished) {
+    close_firewall();
+    return std::move(finished).error();
   }
   return outcome();
+}
+
+/// What the standby is given.
+Result<void> PrimaryRun::finish() {
+  TRY(open_firewall());
+  TRY(create_slots());
+  if (decision_ != RestartDecision::kDeclined) return write_tokens();
+  members_ = describe_named(plan_, wish_);
+  return base::ok();
 }
 
 }  // namespace standfast::setup

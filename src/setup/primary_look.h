@@ -30,8 +30,8 @@ struct PrimaryLook {
   std::string trusted_pem = {};  ///< certificates that a standby may be given beside what the server sends
 };
 
-/// kPrivate: it was started by this program for this program (pg/server/private_server.h), so where it listens
-/// now means nothing, and whatever the files say will be in force when it is started next.
+/// kPrivate: it was started by this program for this program (pg/server/private_server.h), so where it
+/// listens now means nothing, and whatever the files say will be in force when it is started next.
 enum class ServerReach : std::uint8_t { kPublic, kPrivate };
 
 class PrimaryLooker {

@@ -153,11 +153,18 @@ Result<void> plan_hba(const PrimaryState& state, PrimaryPlan& plan) {
 
 // ---------------------------------------------------------------- the rest in words
 
-void describe_rest(PrimaryPlan& plan) {
+void describe_rest(const PrimaryState& state, PrimaryPlan& plan) {
   if (!plan.restart_for.empty()) {
     plan.changes.push_back({ChangeKind::kRestart, "1.4", "restart of the server",
                             fmt::format("{} take{} effect at a start only", fmt::join(plan.restart_for, ", "),
                                         plan.restart_for.size() == 1 ? "s" : "")});
+  }
+  for (const auto& [address, answer] : state.firewall) {
+    if (answer != server::FirewallAnswer::kClosed) continue;
+    plan.firewall_openings.push_back(address);
+    plan.changes.push_back({ChangeKind::kFirewall, "1.5",
+                            fmt::format("firewall: {} let in to port {}", shown_address(address), state.port),
+                            "the standby connects from there"});
   }
   for (const auto& member : plan.members) {
     switch (member.slot_action) {
@@ -307,6 +314,10 @@ Result<PrimaryWish> wish_of(const PrimarySetupOptions& options) {
                    "Give what the standby is to connect to, without a port.");
     }
   }
+  if (options.firewall == FirewallWish::kOpen && wish.standbys.empty()) {
+    return Error(ErrorCode::kUsage, "--open-firewall opens it to what is named with --standby, and none is",
+                 "Name the standby again: --standby ADDRESS.");
+  }
   if (options.replication_password) TRY(check_password(*options.replication_password));
   wish.replication_role = options.replication_role;
   wish.advertised_host = options.advertised_host;
@@ -371,7 +382,7 @@ Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryWish& w
                       return member.is_named && !state.tokens.contains(member.slot);
                     });
   if (plan.hba_changes && state.hba_obstacle) return hba_cannot_change(state, plan);
-  describe_rest(plan);
+  describe_rest(state, plan);
   plan_tokens(state, wish, plan);
   TRY(refuse_broken_configuration(state, plan));
   note_standby(state, plan);

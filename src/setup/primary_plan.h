@@ -96,6 +96,7 @@ struct PrimaryPlan {
   /// The logins of both roles are tried: something that could spoil them changes, or no run has yet.
   bool try_logins = false;
   std::vector<PlannedMember> members;
+  std::vector<std::string> firewall_openings;  ///< addresses to let in
 
   std::vector<PlannedChange> changes;  ///< all of the above in words, in the order of doing
   std::vector<PlanNote> notes;

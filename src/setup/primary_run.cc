@@ -58,7 +58,9 @@ Result<void> PrimaryRun::open_and_lock() {
 
 Result<PrimaryLook> PrimaryRun::look() {
   PrimaryLooker looker(environment_.files, cluster_, store_, *admin_, reach_, wait());
-  return looker.look(wish_, options_.replication_password);
+  PrimaryLook found = TRY(looker.look(wish_, options_.replication_password));
+  if (options_.firewall == FirewallWish::kOpen) TRY(ask_firewall(found.state));
+  return found;
 }
 
 Result<void> PrimaryRun::decide_restart() {

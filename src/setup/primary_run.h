@@ -77,7 +77,11 @@ class PrimaryRun {
   base::Result<void> create_slots();
   bool can_create_slots() const;
   base::Result<void> write_tokens();
-  void say_firewall() const;
+  base::Result<void> ask_firewall(PrimaryState& state);
+  base::Result<void> open_firewall();
+  void close_firewall();
+  void tell_firewall() const;
+  base::Result<void> finish();
   PrimarySetupOutcome outcome() const;
 
   const PrimarySetupOptions& options_;
@@ -95,6 +99,7 @@ class PrimaryRun {
   std::optional<client::PeerCertificate> certificate_;  ///< with its whole chain
   std::string ca_der_;                                  ///< the part of the chain that the token has to carry
   std::string restart_command_;
+  std::vector<std::string> opened_;  ///< addresses that this run has let through the firewall
   std::vector<PlannedChange> done_;
   std::vector<PrimaryMember> members_;
 };

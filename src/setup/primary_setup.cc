@@ -103,7 +103,8 @@ Result<void> start_cluster(const StoppedCluster& stopped, const SetupEnvironment
   const auto wait = env::Wait::for_at_most(kStartTimeout, &environment.stop);
   auto control = TRY(server::ServerControl::choose(environment.files, stopped.cluster, stopped.installation,
                                                    environment.root));
-  auto left = TRY(server::PrivateServer::take_over(environment.files, stopped.cluster, stopped.installation, wait));
+  auto left =
+      TRY(server::PrivateServer::take_over(environment.files, stopped.cluster, stopped.installation, wait));
   if (left) TRY(left->stop());
   say_service_notes(control, environment.reporter);
   TRY(control.start(wait));

@@ -43,6 +43,7 @@ enum class RunMode : std::uint8_t { kApply, kDryRun };
 /// What to do on a server that is itself a standby. What lives in the database comes from its primary, so it
 /// must be there; the rest is made as on a primary.
 enum class OnStandby : std::uint8_t { kRefuse, kServe };
+enum class FirewallWish : std::uint8_t { kTell, kOpen };
 
 struct PrimarySetupOptions {
   std::string data_directory;
@@ -61,13 +62,24 @@ struct PrimarySetupOptions {
   TokenWish token = TokenWish::kToken;
   OnStandby on_standby = OnStandby::kRefuse;
   RunMode mode = RunMode::kApply;
+  FirewallWish firewall = FirewallWish::kTell;
   std::optional<NewClusterOptions> init = {};
   std::optional<std::string> bin_directory = {};
   std::optional<std::string> superuser = {};  ///< else the name of the operating system user
   std::string maintenance_database = "postgres";
 };
 
-enum class ChangeKind : std::uint8_t { kCluster, kSetting, kRole, kDatabase, kHba, kRestart, kSlot, kToken };
+enum class ChangeKind : std::uint8_t {
+  kCluster,
+  kSetting,
+  kRole,
+  kDatabase,
+  kHba,
+  kRestart,
+  kFirewall,
+  kSlot,
+  kToken
+};
 
 /// One change, done or planned, for a person to read.
 struct PlannedChange {

@@ -14,6 +14,7 @@
 #include "pg/format/hba_block.h"
 #include "pg/format/lsn.h"
 #include "pg/format/versions.h"
+#include "pg/server/root_helper.h"
 #include "setup/hba_change.h"
 
 namespace standfast::setup {
@@ -134,6 +135,9 @@ struct PrimaryState {
   std::vector<Route> routes;  ///< to every standby that was named or is in the block
   std::map<std::string, TokenState, std::less<>> tokens;  ///< by slot
   std::optional<CertificateState> certificate;  ///< none: ssl is off, or this user cannot read the file
+
+  /// How the firewall is to each standby that was named; only where the user wants it opened.
+  std::map<std::string, server::FirewallAnswer, std::less<>> firewall;
 
   std::string wal_directory;  ///< its real path
   std::uint64_t wal_disk_free_bytes = 0;

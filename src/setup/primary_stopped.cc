@@ -38,18 +38,22 @@ PlannedChange start_change(const server::ServerControl& control) {
 }
 
 /// Changes what can be changed without a network: all but logins, slots and tokens.
-Result<PrimarySetupOutcome> change_in_private(const StoppedCluster& stopped, const PrimarySetupOptions& options,
-                                              const PrimaryWish& wish, const SetupEnvironment& environment) {
+Result<PrimarySetupOutcome> change_in_private(const StoppedCluster& stopped,
+                                              const PrimarySetupOptions& options, const PrimaryWish& wish,
+                                              const SetupEnvironment& environment) {
   const auto wait = env::Wait::for_at_most(kPrivateStartTimeout, &environment.stop);
-  auto left = TRY(server::PrivateServer::take_over(environment.files, stopped.cluster, stopped.installation, wait));
+  auto left =
+      TRY(server::PrivateServer::take_over(environment.files, stopped.cluster, stopped.installation, wait));
   if (left) {
     environment.reporter.info("took over the server that an interrupted run had started on a private socket");
   } else {
-    environment.reporter.info("the server stands still: it is started on a private socket, and stopped again");
+    environment.reporter.info(
+        "the server stands still: it is started on a private socket, and stopped again");
   }
-  auto server = left ? *std::move(left)
-                     : TRY(server::PrivateServer::start(environment.files, stopped.cluster, stopped.installation,
-                                                        wait));
+  auto server =
+      left
+          ? *std::move(left)
+          : TRY(server::PrivateServer::start(environment.files, stopped.cluster, stopped.installation, wait));
   auto outcome =
       PrimaryRun(options, environment, wish, stopped.store, stopped.cluster, ServerReach::kPrivate).run();
   auto ended = server.stop();
@@ -96,8 +100,7 @@ class FileLooker {
     state.configuration_file = stopped_.cluster.configuration_file();
     const std::string hba_path = TRY(files().real_path(TRY(value("hba_file"))));
     state.hba_text = TRY(env::read_whole_file(files(), hba_path, pg::kMaxHbaFileBytes));
-    state.hba_obstacle =
-        TRY(access_to_file(files(), hba_path, stopped_.cluster.data_directory())).obstacle;
+    state.hba_obstacle = TRY(access_to_file(files(), hba_path, stopped_.cluster.data_directory())).obstacle;
     state.hba_block = TRY(pg::find_block(state.hba_text));
     state.replication_role = replication_role_name(wish, state.hba_block);
     for (const std::string& name : TRY(files().list(stopped_.cluster.data_directory() + "/pg_replslot"))) {
@@ -130,8 +133,8 @@ Result<bool> stands_still(env::FileSystem& files, const server::Cluster& cluster
 Result<PrimarySetupOutcome> plan_stopped(const StoppedCluster& stopped, const PrimarySetupOptions& options,
                                          const PrimaryWish& wish, const SetupEnvironment& environment) {
   TRY(refuse_standby(stopped.cluster));
-  const auto control = TRY(server::ServerControl::choose(environment.files, stopped.cluster, stopped.installation,
-                                                         environment.root));
+  const auto control = TRY(server::ServerControl::choose(environment.files, stopped.cluster,
+                                                         stopped.installation, environment.root));
   const PrimaryState state = TRY(FileLooker(stopped, environment).look(wish));
   const PrimaryPlan plan = TRY(plan_primary(state, wish));
   for (const PlanNote& note : plan.notes) environment.reporter.info(note.line);
@@ -171,8 +174,8 @@ Result<PrimarySetupOutcome> set_up_stopped(const StoppedCluster& stopped, const 
   auto started = control.start(env::Wait::for_at_most(kStartTimeout, &environment.stop));
   if (!started) return std::move(started).error().with_context("all is set, but the server did not start");
   environment.reporter.info(fmt::format("started in {}", base::format_duration(watch.elapsed())));
-  PrimarySetupOutcome outcome = TRY(
-      PrimaryRun(options, environment, wish, stopped.store, stopped.cluster, ServerReach::kPublic).run());
+  PrimarySetupOutcome outcome =
+      TRY(PrimaryRun(options, environment, wish, stopped.store, stopped.cluster, ServerReach::kPublic).run());
   changed.changes.push_back(start_change(control));
   outcome.changes.insert(outcome.changes.begin(), std::make_move_iterator(changed.changes.begin()),
                          std::make_move_iterator(changed.changes.end()));

@@ -1,5 +1,6 @@
-// `primary setup` on a cluster whose server stands still: it is started where only this run reaches it, changed
-// there, and stopped again, so that the changes take force at its next start, which whoever runs it does.
+// `primary setup` on a cluster whose server stands still: it is started where only this run reaches it,
+// changed there, and stopped again, so that the changes take force at its next start, which whoever runs it
+// does.
 //
 // Threading: one thread. Ownership: borrows its arguments. Fails as run_primary_setup() and
 // server::PrivateServer do; the server stands still again after every failure.
@@ -31,7 +32,8 @@ base::Result<PrimarySetupOutcome> set_up_stopped(const StoppedCluster& stopped,
                                                  const SetupEnvironment& environment);
 
 /// What would be done, as far as the files tell: starting a server to ask it would change the directory.
-base::Result<PrimarySetupOutcome> plan_stopped(const StoppedCluster& stopped, const PrimarySetupOptions& options,
-                                               const PrimaryWish& wish, const SetupEnvironment& environment);
+base::Result<PrimarySetupOutcome> plan_stopped(const StoppedCluster& stopped,
+                                               const PrimarySetupOptions& options, const PrimaryWish& wish,
+                                               const SetupEnvironment& environment);
 
 }  // namespace standfast::setup

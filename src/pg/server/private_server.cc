@@ -35,7 +35,8 @@ Result<std::string> make_private_folder(env::FileSystem& files) {
     TRY(files.make_directory(folder, S_IRWXU));
     return folder;
   }
-  return Error(ErrorCode::kIo, fmt::format("no folder could be made in \"{}\"", env::parent_of(kPrivateFolderPrefix)));
+  return Error(ErrorCode::kIo,
+               fmt::format("no folder could be made in \"{}\"", env::parent_of(kPrivateFolderPrefix)));
 }
 
 /// A folder that another user put there under such a name is none of ours.
@@ -72,7 +73,8 @@ Result<void> refuse_unfit(env::FileSystem& files, const Cluster& cluster) {
 std::string private_server_options(const std::string& folder, const std::string& configuration_file) {
   // An extension may start what it likes; replication at least is not begun from here.
   return fmt::format(
-      "-c config_file=\"{}\" -c listen_addresses= -c unix_socket_directories={} -c unix_socket_permissions=0700 "
+      "-c config_file=\"{}\" -c listen_addresses= -c unix_socket_directories={} -c "
+      "unix_socket_permissions=0700 "
       "-c external_pid_file= -c logging_collector=off -c max_logical_replication_workers=0",
       configuration_file, folder);
 }
@@ -113,7 +115,8 @@ PrivateServer::~PrivateServer() {
   static_cast<void>(stop());
 }
 
-/// The options of the last ordinary start; those of a private one may lie there if it could not be ended well.
+/// The options of the last ordinary start; those of a private one may lie there if it could not be ended
+/// well.
 Result<void> PrivateServer::keep_options() {
   if (!TRY(files_->inspect(options_path()))) return base::ok();
   std::string text = TRY(env::read_whole_file(*files_, options_path(), kMaxSmallFileBytes));
@@ -138,10 +141,10 @@ Result<void> PrivateServer::put_options_back() {
 }
 
 Result<void> PrivateServer::launch(const env::Wait& wait) {
-  const auto said = run_pg_ctl({installation_.program("pg_ctl"), "-D", cluster_.data_directory(), "-w", "-t",
-                                seconds_left(wait), "-l", log_path(), "-o",
-                                private_server_options(folder_, cluster_.configuration_file()), "start"},
-                               wait);
+  const auto said = run_pg_ctl(
+      {installation_.program("pg_ctl"), "-D", cluster_.data_directory(), "-w", "-t", seconds_left(wait), "-l",
+       log_path(), "-o", private_server_options(folder_, cluster_.configuration_file()), "start"},
+      wait);
   if (!said) return said.error();
   const auto postmaster = TRY(cluster_.running());
   if (postmaster && postmaster->accepts_connections()) return base::ok();
@@ -178,10 +181,9 @@ Result<void> PrivateServer::stop() {
   const auto wait = env::Wait::for_at_most(kStopTimeout);
   const auto postmaster = TRY(cluster_.running());
   if (postmaster && is_private(*files_, *postmaster)) {
-    const auto said =
-        TRY(run_pg_ctl({installation_.program("pg_ctl"), "-D", cluster_.data_directory(), "-w", "-t",
-                        seconds_left(wait), "-m", "fast", "stop"},
-                       wait));
+    const auto said = TRY(run_pg_ctl({installation_.program("pg_ctl"), "-D", cluster_.data_directory(), "-w",
+                                      "-t", seconds_left(wait), "-m", "fast", "stop"},
+                                     wait));
     if (const auto now = TRY(cluster_.running()); now && is_private(*files_, *now)) {
       return Error(ErrorCode::kServerControl,
                    fmt::format("the server that was started on a private socket for \"{}\" did not stop: {}",

@@ -1,12 +1,12 @@
-// A server that is started for a moment on a data directory whose server stands still, so that it can be asked
-// and changed, and that nobody else reaches: no TCP, and one socket in a folder of its own (0700).
+// A server that is started for a moment on a data directory whose server stands still, so that it can be
+// asked and changed, and that nobody else reaches: no TCP, and one socket in a folder of its own (0700).
 //
 // Threading: one thread at a time. Ownership: borrows the FileSystem; owns the server it started or took over
 // until stop(), which the destructor does if nobody else did.
 // Invariants: how the server starts next time is as it was: nothing is written into its configuration, and
-// postmaster.opts, which `pg_ctl restart` reads, is put back. What a killed run left (its socket folder is known
-// by its name) is taken over by the next. Stopping is bounded in time and not ended by Ctrl-C.
-// Fails with: kPrecondition for a cluster that is to be recovered first, kServerControl, kTimeout, kCancelled and
+// postmaster.opts, which `pg_ctl restart` reads, is put back. What a killed run left (its socket folder is
+// known by its name) is taken over by the next. Stopping is bounded in time and not ended by Ctrl-C. Fails
+// with: kPrecondition for a cluster that is to be recovered first, kServerControl, kTimeout, kCancelled and
 // what explain_start_failure() tells. Follows: bin/pg_ctl/pg_ctl.c (options, postmaster.opts).
 #pragma once
 

@@ -6,7 +6,8 @@ namespace standfast::server {
 namespace {
 
 TEST(PrivateServer, TheOptionsLeaveOneSocketAndNoNetwork) {
-  const std::string options = private_server_options("/tmp/standfast-private-7-0", "/etc/a b/postgresql.conf");
+  const std::string options =
+      private_server_options("/tmp/standfast-private-7-0", "/etc/a b/postgresql.conf");
   EXPECT_NE(options.find("-c config_file=\"/etc/a b/postgresql.conf\""), std::string::npos);
   EXPECT_NE(options.find("-c listen_addresses= "), std::string::npos);
   EXPECT_NE(options.find("-c unix_socket_directories=/tmp/standfast-private-7-0 "), std::string::npos);
@@ -16,7 +17,8 @@ TEST(PrivateServer, ItsTraceInPostmasterOptsIsKnownAndNoOther) {
   EXPECT_EQ(private_folder_in("/usr/bin/postgres \"-D\" \"/data\" \"-c\" "
                               "\"unix_socket_directories=/tmp/standfast-private-7-0\" \"-c\" \"x=1\"\n"),
             "/tmp/standfast-private-7-0");
-  EXPECT_FALSE(private_folder_in("/usr/bin/postgres \"-D\" \"/data\" \"-c\" \"unix_socket_directories=/tmp\"\n"));
+  EXPECT_FALSE(
+      private_folder_in("/usr/bin/postgres \"-D\" \"/data\" \"-c\" \"unix_socket_directories=/tmp\"\n"));
   EXPECT_FALSE(private_folder_in(""));
 }
 

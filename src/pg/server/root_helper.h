@@ -1,6 +1,6 @@
 // What a process that is not root may ask of the root process that started it. Standfast started as root does
-// its work in a child that has become the owner of the data directory for good; the service manager alone
-// still needs root (cli/as_owner.h has the other end).
+// its work in a child that has become the owner of the data directory for good; the service manager and the
+// firewall still need root (cli/as_owner.h has the other end).
 //
 // Threading: one thread at a time. Ownership: borrowed; lives as long as the command that runs.
 // Invariant: the other end checks every request by itself; nothing the child says is believed.
@@ -8,6 +8,7 @@
 // kCancelled.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -17,12 +18,24 @@ namespace standfast::server {
 
 enum class UnitAction { kStart, kStop, kRestart };
 
+enum class FirewallAction : std::uint8_t { kAsk, kOpen, kClose };
+/// How it is now; kNone: there is no firewall, or it is not active.
+enum class FirewallAnswer : std::uint8_t { kNone, kOpen, kClosed };
+struct FirewallRequest {
+  FirewallAction action = FirewallAction::kAsk;
+  std::string address_cidr;  ///< of a standby, as pg::parse_standby_address() gives it
+  std::uint16_t port = 0;
+};
+
 class RootHelper {
  public:
   virtual ~RootHelper() = default;
   /// systemctl start|stop|restart of a unit that runs the data directory this command was started for.
   virtual base::Result<void> control_unit(UnitAction action, const std::string& unit,
                                           const env::Wait& wait) = 0;
+  /// Lets a standby that the user named in to the port, or not any more.
+  virtual base::Result<FirewallAnswer> change_firewall(const FirewallRequest& request,
+                                                       const env::Wait& wait) = 0;
 };
 
 }  // namespace standfast::server
