@@ -341,3 +341,85 @@ def test_sockets_in_several_and_unusual_places_are_found(host):
     shutil.chown(folder, "postgres")
     listening(host, unix_socket_directories="'\"/tmp/a place of its own\", /tmp'")
     assert "standfast join" in set_up(host).expect(0).out
+
+
+# ---------------------------------------------------------------- the administrator's own login
+
+
+def test_login_that_a_map_turns_away_is_explained_by_its_line(host):
+    server = Cluster(host, DEBIAN).init()
+    path = server.data / "pg_hba.conf"
+    path.write_text("# peer by a map\nlocal all all peer map=dbas\n")
+    (server.data / "pg_ident.conf").write_text("dbas alice postgres\n")
+    server.start()
+    refused = set_up(host, "--restart")
+    refused.expect_error(7, "could not log in", f'Line 2 of "{path}" takes this login: local all all peer map=dbas',
+                         "alice postgres", "Name with -U")
+    assert not host.secrets.exists()
+    (server.data / "pg_ident.conf").write_text("dbas postgres postgres\n")
+    server.reload()
+    assert "standfast join" in set_up(host, "--restart").expect(0).out
+    assert "map=" not in path.read_text().split("# END standfast")[0]
+
+
+# ---------------------------------------------------------------- the firewall
+
+_FIREWALL_CMD = """#!/bin/sh
+[ "$(id -u)" = 0 ] || exit 77
+printf '%s\\n' "$*" >> {folder}/calls
+case $1 in
+--state) exit 0 ;;
+--query-rich-rule=*) grep -qxF -- "${{1#--query-rich-rule=}}" {folder}/rules ;;
+--add-rich-rule=*) printf '%s\\n' "${{1#--add-rich-rule=}}" >> {folder}/rules ;;
+--remove-rich-rule=*) : > {folder}/rules ;;
+esac
+"""
+_RULE = f'rule family="ipv4" source address="{STANDBY}/32" port port="5432" protocol="tcp" accept'
+
+
+@pytest.fixture
+def firewall(host):
+    """A firewall's program that notes what it is called with, where root finds its own."""
+    folder = host.folder / "sbin"
+    folder.mkdir()
+    host.write("sbin/firewall-cmd", _FIREWALL_CMD.format(folder=folder), mode=0o755, user="root")
+    host.write("sbin/rules", "", user="root")
+    host._binds += [str(folder), "/usr/local/sbin"]  # pylint: disable=protected-access
+    return folder
+
+
+def test_open_firewall_lets_the_standby_in_and_nobody_else(host, firewall):
+    listening(host)
+    planned = set_up(host, "--open-firewall", "--dry-run", user="root").expect(0)
+    assert f"firewall: {STANDBY} let in to port 5432" in planned.out
+    assert (firewall / "rules").read_text() == ""
+    done = set_up(host, "--open-firewall", "--output", "json", user="root").expect(0).json()
+    assert [change["kind"] for change in done["changes"]].count("firewall") == 1
+    assert (firewall / "rules").read_text() == _RULE + "\n"
+    assert f"--permanent --add-rich-rule={_RULE}" in (firewall / "calls").read_text().splitlines()
+    again = set_up(host, "--open-firewall", user="root").expect(0)
+    assert "nothing was changed" in again.out and (firewall / "rules").read_text() == _RULE + "\n"
+
+
+def test_open_firewall_is_roots_and_for_named_standbys(host, firewall):
+    listening(host)
+    before = state_of(host)
+    set_up(host, "--open-firewall").expect_error(PERMISSION, "only root may change the firewall", "hint: ")
+    host.standfast("primary", "setup", "-D", host.data, "--open-firewall", user="root").expect_error(
+        2, "--open-firewall", "--standby")
+    assert_unchanged(before, state_of(host))
+    assert not (firewall / "calls").exists()
+    told = set_up(host).expect(0)
+    assert "firewall-cmd --permanent --add-rich-rule" in told.out + told.err and not (firewall / "calls").exists()
+
+
+def test_run_that_fails_closes_the_firewall_again(host, firewall):
+    listening(host, max_replication_slots=1)
+    host.psql("SELECT pg_create_physical_replication_slot('other')")
+    host.psql("ALTER SYSTEM SET max_replication_slots = 10")
+    (firewall / "firewall-cmd").write_text((firewall / "firewall-cmd").read_text().replace(
+        "--add-rich-rule=*)", "--add-rich-rule=*) exit 3;; --other)"))
+    failed = set_up(host, "--open-firewall", "--restart", user="root")
+    failed.expect_error(19, "firewall-cmd --add-rich-rule", "hint: ")
+    calls = (firewall / "calls").read_text().splitlines()
+    assert calls[-1] == f"--remove-rich-rule={_RULE}" and not list(host.secrets.rglob("*.token"))

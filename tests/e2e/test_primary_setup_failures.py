@@ -170,14 +170,6 @@ def test_refusal_changes_nothing(shared, case):
         assert_unchanged(before, state_of(shared.host))
 
 
-def test_stopped_server_is_refused_and_not_started(server):
-    server.stop()
-    before = files_of(server.host)
-    set_up(server.host, "--restart").expect_error(PRECONDITION, "no server runs on", "hint: ", "Start it")
-    assert_unchanged(before, files_of(server.host))
-    assert not server.running
-
-
 @pytest.mark.parametrize("major", ["11", "9.6", "19", "nonsense"])
 def test_unsupported_version_is_refused(server, major):
     server.stop()
