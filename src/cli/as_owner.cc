@@ -27,6 +27,9 @@ using base::Result;
 /// A Ctrl-C goes to the child by itself, and so does a signal to the process group. What is passed on comes
 /// this much later, so that it never looks like the second Ctrl-C that ends a program at once.
 constexpr int kForwardAfterMs = 100;
+/// How long a process that has served a request may take to be gone.
+constexpr int kWorkerEndsWithinMs = 1000;
+constexpr int kWorkerPollMs = 5;
 
 std::string name_of_user(uid_t uid) {
   const auto user = env::find_user(uid);
@@ -165,7 +168,7 @@ class Parent {
   void serve_request() {
     const auto message = channel_.receive();
     if (!message) return;
-    if (worker_ > 0) {
+    if (worker_is_busy()) {
       channel_.answer(Error(ErrorCode::kInUse, "root is still busy with the request before"));
       return;
     }
@@ -175,10 +178,19 @@ class Parent {
       sigemptyset(&none);
       for (const int number : {SIGINT, SIGTERM, SIGHUP}) signal(number, number == SIGINT ? SIG_IGN : SIG_DFL);
       pthread_sigmask(SIG_SETMASK, &none, nullptr);
-      channel_.answer(serve_request(files_, leave_, *message));
+      channel_.answer(cli::serve_request(files_, leave_, *message));
       _exit(0);
     }
     if (worker_ < 0) channel_.answer(error_from_errno(errno, "could not make a process for a request"));
+  }
+
+  /// One that has answered ends at once, but the next request may be here before its end is.
+  bool worker_is_busy() {
+    for (int waited_ms = 0; worker_ > 0 && waited_ms < kWorkerEndsWithinMs; waited_ms += kWorkerPollMs) {
+      if (waitpid(worker_, nullptr, WNOHANG) == worker_) worker_ = 0;
+      if (worker_ > 0) poll(nullptr, 0, kWorkerPollMs);
+    }
+    return worker_ > 0;
   }
 
   void stop_worker() {

@@ -258,9 +258,8 @@ class PrimarySetupCommand final : public Command {
       case PrimaryVerdict::kPendingRestart:
         if (outcome.pending_restart.empty()) {
           return fmt::format(
-              "\nall is done that can be while the server stands still\nstart it, then run this again for "
-              "the "
-              "token:\n\n    {}\n",
+              "\nall is done that can be while the server stands still\n"
+              "start it, then run this again for the token:\n\n    {}\n",
               outcome.restart_command);
         }
         return fmt::format(

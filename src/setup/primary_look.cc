@@ -98,7 +98,7 @@ Result<void> PrimaryLooker::read_settings(PrimaryState& state) {
     SettingState setting;
     setting.value = rows.text(row, 1);
     setting.source = rows.text(row, 2);
-    setting.only_at_start = rows.text(row, 3) == "t";
+    setting.only_at_start = rows.text(row, 3) == "t" && !is_private;
     setting.configured = rows.text(row, 4);
     if (is_private) setting.value = setting.configured;
     if (is_private && setting.source == "command line") setting.source = "configuration file";

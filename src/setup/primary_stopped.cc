@@ -115,8 +115,9 @@ class FileLooker {
  private:
   env::FileSystem& files() const { return environment_.files; }
   Result<std::string> value(const std::string& name) const {
-    return configured_value(stopped_.installation, stopped_.cluster.configuration_directory(), name,
-                            environment_.wait_at_most(kStatementTimeout));
+    const ConfiguredPlace place{stopped_.cluster.configuration_directory(),
+                                stopped_.cluster.data_directory()};
+    return configured_value(stopped_.installation, place, name, environment_.wait_at_most(kStatementTimeout));
   }
 
   const StoppedCluster& stopped_;

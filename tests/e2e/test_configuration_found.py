@@ -359,7 +359,7 @@ def test_login_that_a_map_turns_away_is_explained_by_its_line(host):
     (server.data / "pg_ident.conf").write_text("dbas postgres postgres\n")
     server.reload()
     assert "standfast join" in set_up(host, "--restart").expect(0).out
-    assert "map=" not in path.read_text().split("# END standfast")[0]
+    assert "map=" not in path.read_text().split("# BEGIN standfast")[1]
 
 
 # ---------------------------------------------------------------- the firewall

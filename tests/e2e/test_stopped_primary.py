@@ -179,6 +179,7 @@ def test_nobody_else_reaches_it(host):
     stopped(host, listen_addresses="'*'")
     running = begin_and_wait_until_it_runs(host)
     try:
+        wait_until(lambda: "ready" in (host.data / "postmaster.pid").read_text(), 30, "the private server")
         lines = (host.data / "postmaster.pid").read_text().splitlines()
         assert lines[4].startswith("/tmp/standfast-private-") and lines[5] == "", lines
         assert (private_folders(host)[0].stat().st_mode & 0o777) == 0o700

@@ -179,12 +179,11 @@ Result<void> PrivateServer::wait_until_ready(const env::Wait& wait) const {
 Result<void> PrivateServer::stop() {
   if (folder_.empty()) return base::ok();
   const auto wait = env::Wait::for_at_most(kStopTimeout);
-  const auto postmaster = TRY(cluster_.running());
-  if (postmaster && is_private(*files_, *postmaster)) {
+  if (TRY(is_running(wait))) {
     const auto said = TRY(run_pg_ctl({installation_.program("pg_ctl"), "-D", cluster_.data_directory(), "-w",
                                       "-t", seconds_left(wait), "-m", "fast", "stop"},
                                      wait));
-    if (const auto now = TRY(cluster_.running()); now && is_private(*files_, *now)) {
+    if (TRY(is_running(wait))) {
       return Error(ErrorCode::kServerControl,
                    fmt::format("the server that was started on a private socket for \"{}\" did not stop: {}",
                                cluster_.data_directory(), said.errors.substr(0, said.errors.find('\n'))),
@@ -193,6 +192,17 @@ Result<void> PrivateServer::stop() {
   }
   TRY(put_options_back());
   return remove_folder();
+}
+
+/// One that is just starting has not written yet where its socket is; without a socket it is another one.
+Result<bool> PrivateServer::is_running(const env::Wait& wait) const {
+  while (true) {
+    const auto postmaster = TRY(cluster_.running());
+    if (!postmaster) return false;
+    if (!postmaster->socket_directory.empty()) return postmaster->socket_directory == folder_;
+    if (postmaster->accepts_connections() || wait.deadline.passed()) return false;
+    static_cast<void>(env::wait_for(-1, 0, {wait.deadline.earlier(base::Deadline::after(kPollInterval))}));
+  }
 }
 
 Result<void> PrivateServer::remove_folder() {

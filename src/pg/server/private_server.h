@@ -59,6 +59,7 @@ class PrivateServer {
   base::Result<void> put_options_back();
   base::Result<void> launch(const env::Wait& wait);
   base::Result<void> wait_until_ready(const env::Wait& wait) const;
+  base::Result<bool> is_running(const env::Wait& wait) const;
   base::Result<void> remove_folder();
   std::string options_path() const { return cluster_.data_directory() + "/postmaster.opts"; }
   std::string kept_options_path() const { return folder_ + "/postmaster.opts"; }
