@@ -168,10 +168,12 @@ class SettingsPlanner {
       arguments.push_back(fmt::format("-c {}={}", change.name, change.to));
     }
     if (!names.empty()) {
+      const std::string first = names.front();
+      names.erase(names.begin());
       return Error(ErrorCode::kPrecondition,
-                   fmt::format("{} by the command line the server was started with, which nothing in its "
+                   fmt::format("{} by the command line the server was started with{}, which nothing in its "
                                "configuration files overrides",
-                               fmt::join(names, ", ")),
+                               first, names.empty() ? "" : fmt::format(" (and {})", fmt::join(names, ", "))),
                    fmt::format("Take that out of the command line, or say there {}; restart the server, and "
                                "run this again. Nothing was changed.",
                                fmt::join(arguments, " ")));

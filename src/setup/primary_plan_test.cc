@@ -340,7 +340,10 @@ TEST(PrimaryPlan, EverySettingOfTheCommandLineThatHasToChangeIsNamedAtOnce) {
     state.settings.find(name)->second.source = "command line";
   }
   const auto error = refused(state, wish_for());
-  EXPECT_THAT(error.message, HasSubstr("wal_level is minimal, max_wal_senders is 1 by the command line"));
+  EXPECT_THAT(
+      error.message,
+      HasSubstr("wal_level is minimal by the command line the server was started with (and max_wal_senders "
+                "is 1)"));
   EXPECT_THAT(error.hint, HasSubstr("-c wal_level=replica -c max_wal_senders=10;"));
 }
 
