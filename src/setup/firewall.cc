@@ -157,7 +157,8 @@ bool says_open(Firewall firewall, const env::CommandResult& result, const std::s
 Result<FirewallAnswer> run_firewall(env::FileSystem& files, const server::FirewallRequest& request,
                                     const env::Wait& wait, std::span<const std::string_view> folders) {
   const auto address = pg::parse_standby_address(request.address_cidr);
-  if (!address || address->cidr != request.address_cidr || request.port == 0) {
+  const bool is_everybody = request.address_cidr.ends_with("/0");
+  if (!address || address->cidr != request.address_cidr || is_everybody || request.port == 0) {
     return Error(ErrorCode::kPermission, "root opens the firewall to the address of a standby only");
   }
   auto installed = TRY(find_firewall(files, folders));
