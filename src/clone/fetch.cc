@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "clone/manifest_check.h"
+
 namespace standfast::clone {
 namespace {
 
@@ -300,7 +302,7 @@ Result<StagedClone> Fetch::run() {
     TRY(begin_backup());
     TRY(start_wal());
     TRY(transfer());
-    TRY(check_control_file_came_last());
+    if (source_.is_standby) TRY(check_control_file_came_last(writer_->received_files()));
     TRY(finish_wal());
     TRY(check_against_manifest());
     TRY(write_settings());

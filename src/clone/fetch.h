@@ -67,7 +67,6 @@ class Fetch {
   base::Result<std::string> mapped_location(const pg::BackupTablespace& tablespace) const;
   base::Result<void> start_wal();
   base::Result<void> transfer();
-  base::Result<void> check_control_file_came_last() const;
   base::Result<void> receive_backup(StreamQueue& queue, std::size_t copies);
   base::Result<void> receive_one_copy(StreamQueue& queue);
   base::Result<void> pass_on(StreamQueue& queue, StreamItem item);

@@ -1,6 +1,4 @@
 // The bytes of a copy: from the server through the queue into files, and what is done with the last of them.
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "clone/fetch.h"
@@ -203,18 +201,6 @@ Result<void> Fetch::finish_wal() {
   wal_connection_ = TRY(wal_->finish(environment_.stop));
   facts.wal_bytes = wal_->received_bytes();
   return base::ok();
-}
-
-// On a standby no record in the WAL marks the end of the backup: pg_control does, by its minRecoveryPoint, so
-// it must be younger than everything else (access/transam/xlogrecovery.c CheckRecoveryConsistency()).
-Result<void> Fetch::check_control_file_came_last() const {
-  if (!source_.is_standby) return base::ok();
-  const auto& files = writer_->received_files();
-  const auto last = std::find_if(files.rbegin(), files.rend(),
-                                 [](const auto& file) { return !file.path.starts_with("pg_wal/"); });
-  if (last != files.rend() && last->path == "global/pg_control") return base::ok();
-  return Error(ErrorCode::kProtocol, "the standby did not send pg_control as the last file",
-               "A copy of a standby cannot be trusted without that. Copy from the primary.");
 }
 
 Result<void> Fetch::check_against_manifest() {

@@ -85,4 +85,12 @@ Result<void> check_manifest(const std::string& manifest_text, const std::vector<
   return base::ok();
 }
 
+Result<void> check_control_file_came_last(const std::vector<ReceivedFile>& received) {
+  const auto last = std::find_if(received.rbegin(), received.rend(),
+                                 [](const ReceivedFile& file) { return !file.path.starts_with("pg_wal/"); });
+  if (last != received.rend() && last->path == "global/pg_control") return base::ok();
+  return Error(ErrorCode::kProtocol, "the standby did not send pg_control as the last file",
+               "A copy of a standby cannot be trusted without that. Copy from the primary.");
+}
+
 }  // namespace standfast::clone

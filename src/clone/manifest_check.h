@@ -25,4 +25,9 @@ struct BackupIdentity {
 base::Result<void> check_manifest(const std::string& manifest_text, const std::vector<ReceivedFile>& received,
                                   const BackupIdentity& backup);
 
+/// Of the copy of a standby. No record in the WAL marks the end of such a backup: pg_control does, by its
+/// minRecoveryPoint, so it must be younger than everything else but the WAL (access/transam/xlogrecovery.c
+/// CheckRecoveryConsistency()). kProtocol.
+base::Result<void> check_control_file_came_last(const std::vector<ReceivedFile>& received);
+
 }  // namespace standfast::clone

@@ -98,5 +98,18 @@ TEST(ManifestCheck, AnotherBackupsManifestIsRefused) {
   EXPECT_EQ(code_of(manifest(kEntries, "0/2000100", "8"), kFiles), ErrorCode::kProtocol);
 }
 
+TEST(ControlFileOrder, OnlyWalMayComeAfterIt) {
+  const ReceivedFile control{"global/pg_control", 8192, 1};
+  const ReceivedFile table{"pg_tblspc/16385/PG_15_202209061/5/16386", 8192, 1};
+  const ReceivedFile wal{"pg_wal/000000010000000000000002", 16, 1};
+  EXPECT_TRUE(check_control_file_came_last({table, control}));
+  EXPECT_TRUE(check_control_file_came_last({table, control, wal}));
+  for (const auto& files : {std::vector{control, table}, {control, table, wal}, {table, wal}, {}}) {
+    const auto checked = check_control_file_came_last(files);
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().code, ErrorCode::kProtocol);
+  }
+}
+
 }  // namespace
 }  // namespace standfast::clone

@@ -93,6 +93,7 @@ def test_seed_over_three_hosts_with_a_load_running(network, three, binaries):
     # From here the primary does not admit us: how far it was proven is said, and at which hop it ended.
     verified = c.standfast("verify", "-D", c.data).expect(0)
     assert "cannot be asked from here" in verified.out and a.address in verified.out and "position" in verified.out
+    assert "cannot be asked" in " ".join(members_of(c)[1]["notes"])
     # The primary and the last one given, the one in between is found, if it admits us.
     let_in_for_verify(b, a)
     let_in_for_verify(c, a)
@@ -194,13 +195,18 @@ def by_hand(three):
 
 def test_clone_of_a_standby_is_a_whole_copy_that_follows_it(by_hand):
     primary, standby, c = by_hand
+    for server in (primary, standby):
+        server.host.run(["mkdir", "-m", "700", "/tmp/space"]).expect(0)
+    primary.psql("CREATE TABLESPACE space LOCATION '/tmp/space'")
+    primary.psql("CREATE TABLE in_space TABLESPACE space AS SELECT generate_series(1, 1000) AS i")
+    wait_for_replay(primary, standby)
     told = clone(standby.host, c, "-R", "-C", "-S", "leaf")
     assert "itself a standby" in told.expect(0).err, "not said, so said aloud"
     verify_backup(c)
     leaf = Cluster(c, DEBIAN).start()
     primary.psql("CREATE TABLE through AS SELECT 5 AS five")
     wait_for_replay(primary, leaf)
-    assert leaf.psql("SELECT five FROM through") == "5"
+    assert leaf.psql("SELECT five FROM through") == "5" and leaf.psql("SELECT sum(i) FROM in_space") == "500500"
     assert leaf.psql("SELECT sender_host FROM pg_stat_wal_receiver") == standby.host.address
     assert slots(standby)["leaf"] == ("f", "t")
 
