@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 build_packages=(g++ cmake ninja-build ccache pkg-config libfmt-dev nlohmann-json3-dev libcli11-dev libpq-dev
   libssl-dev)
 server_packages=(postgresql-15)
-test_packages=(libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev clang-format-14 iproute2 procps util-linux openssl
+test_packages=(libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev clang-format-14 iproute2 procps strace util-linux openssl
   zsh mandoc groff-base python3 python3-pytest python3-pytest-xdist python3-pytest-timeout)
 
 no_main_cluster=/etc/postgresql-common/createcluster.d/standfast-no-main.conf
