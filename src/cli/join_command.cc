@@ -32,7 +32,7 @@ class JoinCommand final : public Command {
     app.add_flag("--replace", replace_, "rename a data directory that is there aside");
     app.add_option("--move-old-to", options_.move_old_to,
                    "where the replaced data directory is kept: missing or empty")
-        ->type_name("PATH");
+        ->type_name("DIR");
     app.add_flag("--stop", stop_, "stop the server that runs there first");
     app.add_option("-p,--port", options_.port, "port of the standby, if not the primary's")
         ->type_name("PORT");

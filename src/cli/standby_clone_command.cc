@@ -121,7 +121,7 @@ class StandbyCloneCommand final : public Command {
     app.add_flag("--replace", options_.replace, "rename a data directory that is there aside")->group(group);
     app.add_option("--move-old-to", options_.move_old_to,
                    "where the replaced data directory is kept: missing or empty")
-        ->type_name("PATH")
+        ->type_name("DIR")
         ->group(group);
     app.add_flag("--stop", stop_, "stop the server that runs there first")->group(group);
     app.add_option("--pg-bin", bin_directory_, "folder of PostgreSQL's programs, for --stop")

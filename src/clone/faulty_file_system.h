@@ -17,6 +17,9 @@ class FaultyFileSystem final : public env::FileSystem {
     return false;
   };
 
+  /// Not 0: a rename fails with that, as between two disks.
+  std::function<int(const std::string& from, const std::string& to)> rename_errno =
+      [](const std::string&, const std::string&) { return 0; };
   /// What is read for the mount points.
   std::string mountinfo = "/proc/self/mountinfo";
 
@@ -44,10 +47,14 @@ class FaultyFileSystem final : public env::FileSystem {
   }
   base::Result<void> rename_no_replace(const std::string& from, const std::string& to) override {
     if (fails(Operation::kRename, to)) return full(to);
+    if (const int number = rename_errno(from, to); number != 0)
+      return base::error_from_errno(number, "could not rename");
     return real_.rename_no_replace(from, to);
   }
   base::Result<void> rename_over(const std::string& from, const std::string& to) override {
     if (fails(Operation::kRename, to)) return full(to);
+    if (const int number = rename_errno(from, to); number != 0)
+      return base::error_from_errno(number, "could not rename");
     return real_.rename_over(from, to);
   }
   base::Result<void> set_mode(const std::string& path, mode_t mode) override {

@@ -50,6 +50,7 @@ TargetRules Fetch::target_rules(OnRunningServer on_running_server) const {
   return rules;
 }
 
+// As late as can be: until the copy is known to have room, and its slot to be there, nothing is stopped.
 Result<void> Fetch::stop_server() {
   if (!target_.running_server) return base::ok();
   TRY(options_.stop_server());
@@ -70,8 +71,12 @@ Result<void> Fetch::prepare_wal() {
     return Error(ErrorCode::kPrecondition, "two connections to the server reached different systems",
                  "Give one host, not a list or a name with several addresses.");
   }
-  if (options_.slot_use == SlotUse::kCreate || !options_.slot) return base::ok();
-  const client::BackupPosition here{identity.wal_position, identity.timeline};
+  return target_.running_server ? base::ok() : try_named_slot();
+}
+
+Result<void> Fetch::try_named_slot() {
+  if (!streams_wal() || options_.slot_use == SlotUse::kCreate || !options_.slot) return base::ok();
+  const client::BackupPosition here{source_.identity.wal_position, source_.identity.timeline};
   const env::Wait release = wait(kSlotReleaseTimeout);
   while (true) {
     auto tried =
@@ -133,7 +138,8 @@ Result<void> Fetch::create_temporary_slot() {
   }
   constexpr std::string_view kAllInUse = "53400";
   if (!options_.slot || created.error().sqlstate != kAllInUse) return created;
-  // No slot is free. The named one then holds the WAL itself, from here on.
+  // No slot is free. The named one then holds the WAL itself, from here on, unless what runs here uses it.
+  TRY(stop_server());
   reporter_.detail(
       fmt::format("no replication slot is free: \"{}\" is used from the beginning", *options_.slot));
   stream_slot_ = options_.slot;
@@ -295,11 +301,15 @@ Result<StagedClone> Fetch::run() {
     TRY(end_interrupted_placement());
     TRY(look());
     TRY(remove_what_a_killed_run_left());
-    TRY(stop_server());
     TRY(prepare_wal());
     TRY(make_staging());
     TRY(create_slots());
     TRY(begin_backup());
+    if (target_.running_server) {
+      // Perhaps it is what uses the slot.
+      TRY(stop_server());
+      TRY(try_named_slot());
+    }
     TRY(start_wal());
     TRY(transfer());
     if (source_.is_standby) TRY(check_control_file_came_last(writer_->received_files()));

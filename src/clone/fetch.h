@@ -58,6 +58,7 @@ class Fetch {
   base::Result<void> remove_what_a_killed_run_left();
   base::Result<void> stop_server();
   base::Result<void> prepare_wal();
+  base::Result<void> try_named_slot();
   base::Result<void> make_staging();
   base::Result<void> create_slots();
   base::Result<void> create_temporary_slot();

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from harness.binaries import DEBIAN, npm
-from harness.clones import assert_streams, clone, primary_by_hand, slots, staging, tree, verify_backup
-from harness.cluster import Cluster, wait_for_replay
-from harness.steps import SLOT
+from harness.clones import assert_streams, clone, fill, primary_by_hand, slots, staging, tree, verify_backup
+from harness.cluster import Cluster
+from harness.steps import SLOT, assert_replicates, carry_token, join, set_up_primary
 
 SEEDS = ("-R", "-C", "-S", SLOT)
 AGAIN = ("-R", "-S", SLOT, "--replace")
@@ -132,6 +132,32 @@ def test_too_little_room_for_the_old_directory_is_told_before_anything_is_stoppe
     result = clone(h1, h2, "-R", "--replace", "--stop", "--move-old-to", place)
     result.expect_error(11, "the old directory needs", str(place), "hint: ")
     assert old.psql("SELECT pg_postmaster_start_time()") == before and staging(h2) == []
+
+
+def test_too_little_room_for_the_copy_is_told_before_anything_is_stopped(pair):
+    h1, h2 = pair
+    fill(primary_by_hand(h1), 60)
+    h2.tmpfs(h2.data, 100)
+    old = Cluster(h2, DEBIAN).init().start()
+    before = old.psql("SELECT pg_postmaster_start_time()")
+    clone(h1, h2, "-R", "--replace", "--stop").expect_error(11, str(h2.data), "free", "hint: ")
+    assert old.psql("SELECT pg_postmaster_start_time()") == before
+    assert ".standfast" not in entries(h2.data) and staging(h2) == []
+
+
+def test_join_on_a_disk_replaces_what_runs_there_and_moves_it_away(pair):
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    h2.tmpfs(h2.data, 300)
+    old = old_cluster(h2).start()
+    token, place = carry_token(h1, h2), h2.home / "kept"
+    plan = join(h2, token, "--replace", "--stop", "--move-old-to", place, "--dry-run").expect(0)
+    assert "pg_control last" in plan.out and str(place) in plan.out and old.running
+    result = join(h2, token, "--replace", "--stop", "--move-old-to", place).expect(0)
+    assert str(place) in result.out and ".standfast" not in entries(h2.data)
+    assert_replicates(h1, h2)
+    h2.standfast("standby", "stop", "-D", h2.data).expect(0)
+    assert_precious(h2, place)
 
 
 @pytest.mark.parametrize("place, code, says", [("relative", 2, "absolute"), ("{data}/inside", 9, "outside"),

@@ -128,3 +128,19 @@ def assert_new_and_kept(victim, before):
     assert without_own(tree(kept)) == before
     verify_backup(victim.host, "--ignore", ".standfast")
     shutil.rmtree(kept)
+
+
+def test_plan_says_what_an_interrupted_run_has_left_and_changes_nothing(world):
+    network, h1 = world
+    victim = Victim(network, h1, PIECES)
+    first, last = victim.renames()
+    for path in victim.kept():
+        shutil.rmtree(path)
+    before = victim.tree()
+    assert victim.killed((first + last) // 2)
+    half = tree(victim.data)
+    plan = victim.run("--dry-run").expect(0)
+    assert "would first rename back" in plan.out and "pg_control last" in plan.out
+    assert tree(victim.data) == half
+    victim.next_run()
+    assert victim.tree() == before
