@@ -102,6 +102,15 @@ std::vector<CommandEntry> make_table() {
        .description =
            "Writes a row on the primary, waits until it is seen on the standby, and says how long that took.",
        .exit_codes = sum_of({asks_a_server, judges_status, proves})},
+      {.path = "doctor",
+       .summary = "what on this host is well, what is risky for replication, and what to do",
+       .example = "standfast doctor -D /var/lib/postgresql/15/main",
+       .make = make_doctor_command,
+       .description =
+           "Reads the cluster, its configuration, its disks and the running server, and changes nothing: no "
+           "server is started either. What it cannot see it says. The exit code is 0 while nothing is "
+           "wrong, risks or not, and 10 when something is.",
+       .exit_codes = {kPrecondition}},
       {.path = "help",
        .summary = "what a command takes, with an example",
        .example = "standfast help primary setup",

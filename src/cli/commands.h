@@ -10,6 +10,7 @@ namespace standfast::cli {
 
 std::unique_ptr<Command> make_completion_command();
 std::unique_ptr<Command> make_demo_command();
+std::unique_ptr<Command> make_doctor_command();
 std::unique_ptr<Command> make_help_command();
 std::unique_ptr<Command> make_join_command();
 std::unique_ptr<Command> make_primary_setup_command();

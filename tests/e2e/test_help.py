@@ -31,7 +31,7 @@ def share(host):
 
 
 def test_every_command_has_help_with_example_options_and_exit_codes(host, commands):
-    assert {"join", "primary setup", "standby clone", "help", "completion"} <= {c["command"] for c in commands}
+    assert {"join", "primary setup", "standby clone", "doctor", "help", "completion"} <= {c["command"] for c in commands}
     for command in commands:
         words = command["command"].split()
         text = host.standfast("help", *words).expect(0).out
