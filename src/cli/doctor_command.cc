@@ -1,11 +1,11 @@
 // `standfast doctor`: what on this host is well, what is risky for replication, and what to do.
-#include <cstdlib>
-
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
 #include "cli/doctor_view.h"
+#include "cli/which_cluster.h"
 #include "env/process.h"
+#include "pg/server/cluster_search.h"
 #include "setup/doctor_look.h"
 
 namespace standfast::cli {
@@ -22,22 +22,31 @@ std::string user_without_cluster() {
 class DoctorCommand final : public Command {
  public:
   void declare(CLI::App& app) override {
-    app.add_option("-D,--pgdata", options_.data_directory,
-                   "data directory of the cluster to look at (or PGDATA)")
+    app.add_option("-D,--pgdata", data_directory_,
+                   "data directory of the cluster to look at (or PGDATA; default: the one of this host)")
         ->type_name("DIR");
+    app.add_option("-p,--port", port_, "instead of -D: the cluster of this host with that port")
+        ->type_name("PORT");
     app.add_option("-U,--username", options_.user,
                    "role to ask the server as (default: the operating system user)")
         ->type_name("ROLE");
     app.add_option("--pg-bin", options_.bin_directory, "folder of PostgreSQL's programs")->type_name("DIR");
   }
 
-  Result<void> prepare(CommandContext& /*context*/) override {
-    if (!options_.data_directory) {
-      const char* directory = std::getenv("PGDATA");
-      if (directory != nullptr && *directory != '\0') options_.data_directory = directory;
+  Result<void> prepare(CommandContext& context) override {
+    std::string directory;
+    if (!port_.empty()) {
+      directory = TRY(take_data_directory(data_directory_, TRY(port_of(port_)), context));
+    } else {
+      directory = TRY(named_data_directory(data_directory_, context));
+      // A host without a cluster is looked at too.
+      if (directory.empty()) directory = TRY(the_only_cluster(context));
     }
-    if (options_.data_directory) options_.data_directory = env::absolute_path(*options_.data_directory);
-    options_.why_no_directory = "no data directory is named: give one with -D, or set PGDATA";
+    if (directory.empty()) {
+      options_.why_no_directory = "no cluster was found on this host, and none is named by -D or PGDATA";
+    } else {
+      options_.data_directory = directory;
+    }
     return base::ok();
   }
 
@@ -59,7 +68,15 @@ class DoctorCommand final : public Command {
   }
 
  private:
+  /// "" when there is none; kUsage when there are several.
+  static Result<std::string> the_only_cluster(CommandContext& context) {
+    if (server::find_clusters(context.files).empty()) return std::string();
+    return take_data_directory("", std::nullopt, context);
+  }
+
   setup::DoctorOptions options_;
+  std::string data_directory_;
+  std::string port_;
 };
 
 }  // namespace

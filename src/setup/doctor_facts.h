@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "pg/format/control_file.h"
 #include "pg/format/versions.h"
+#include "pg/server/debian.h"
 #include "setup/server_facts.h"
 
 namespace standfast::setup {
@@ -44,10 +45,11 @@ struct ProgramsFacts {
 
 /// Who starts the server when the host starts.
 struct StartFacts {
-  std::string unit = {};            ///< of systemd, "" when none runs this cluster
-  std::string unit_state = {};      ///< what systemctl is-enabled says
-  std::string debian_cluster = {};  ///< "15 main"
-  std::string debian_start = {};    ///< the word of its start.conf: auto, manual, disabled
+  std::string unit = {};        ///< of systemd, "" when none runs this cluster
+  std::string unit_state = {};  ///< "enabled", "disabled"
+  bool unit_comes_back = false;
+  std::string debian_cluster = {};  ///< "15/main"
+  server::DebianStart debian_start = server::DebianStart::kAuto;
 };
 
 struct FileFacts {

@@ -23,24 +23,24 @@ void judge_start(const DataDirectoryFacts& facts, Findings& findings) {
   }
   const StartFacts& start = *facts.start;
   const char* why = "after a reboot the server stays down until someone starts it";
-  if (!start.unit.empty()) {
-    if (start.unit_state.starts_with("enabled") || start.unit_state == "generated") {
-      findings.well("start_at_boot", fmt::format("{} starts it with the host", start.unit));
+  if (!start.debian_cluster.empty()) {
+    if (start.debian_start == server::DebianStart::kAuto) {
+      findings.well("start_at_boot",
+                    fmt::format("Debian's cluster {} starts with the host", start.debian_cluster));
     } else {
-      findings.risk("start_at_boot", fmt::format("{} is {}", start.unit, start.unit_state), why,
-                    fmt::format("Run: systemctl enable {}", start.unit));
+      findings.risk(
+          "start_at_boot",
+          fmt::format("Debian's cluster {} does not start with the host (start.conf)", start.debian_cluster),
+          why, "Write auto into its start.conf.");
     }
-  } else if (start.debian_start == "auto") {
-    findings.well("start_at_boot",
-                  fmt::format("Debian's cluster {} starts with the host", start.debian_cluster));
-  } else if (!start.debian_start.empty()) {
-    findings.risk(
-        "start_at_boot",
-        fmt::format("start.conf of Debian's cluster {} says {}", start.debian_cluster, start.debian_start),
-        why, "Write auto into start.conf.");
-  } else {
+  } else if (start.unit.empty()) {
     findings.risk("start_at_boot", "no service of this host runs this cluster", why,
                   "Make a systemd unit for it, or keep it as one of Debian's clusters (pg_createcluster).");
+  } else if (start.unit_comes_back) {
+    findings.well("start_at_boot", fmt::format("{} starts with the host", start.unit));
+  } else {
+    findings.risk("start_at_boot", fmt::format("{} is {}", start.unit, start.unit_state), why,
+                  fmt::format("Run: systemctl enable {}", start.unit));
   }
 }
 

@@ -26,7 +26,6 @@ using base::Result;
 
 constexpr base::Seconds kProgramTimeout{10};
 constexpr std::uint64_t kMaxCertificateBytes = 1U << 20U;
-constexpr std::uint64_t kMaxStartConfBytes = 64U << 10U;
 
 ProgramsFacts facts_of(const server::Installation& installation) {
   return {.bin_directory = installation.bin_directory, .version = installation.version};
@@ -41,38 +40,21 @@ Result<ProgramsFacts> find_programs(const server::Cluster& cluster, const Doctor
   return facts_of(found);
 }
 
-/// The first word of a start.conf that is no comment.
-std::string word_of_start_conf(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, std::min(text.find('#'), end));
-    text.remove_prefix(std::min(text.size(), end + 1));
-    const std::size_t begin = line.find_first_not_of(" \t");
-    if (begin == std::string_view::npos) continue;
-    line.remove_prefix(begin);
-    return std::string(line.substr(0, line.find_first_of(" \t")));
-  }
-  return "auto";
-}
-
 Result<StartFacts> look_at_start(const server::Cluster& cluster, const SetupEnvironment& environment) {
   StartFacts start;
+  if (const auto& debian = cluster.debian()) {
+    start.debian_cluster = debian->id().to_string();
+    start.debian_start = server::start_of_debian_cluster(environment.files, *debian);
+    return start;
+  }
   const env::Wait wait = environment.wait_at_most(kProgramTimeout);
   const auto unit =
       TRY(server::find_unit(environment.files, cluster.data_directory(), cluster.major(), wait));
-  if (unit) {
-    start.unit = *unit;
-    const auto said = TRY(env::run_command({.argv = {"systemctl", "is-enabled", "--", *unit}}, wait));
-    start.unit_state = said.output.substr(0, said.output.find('\n'));
-  }
-  if (!cluster.debian()) return start;
-  start.debian_cluster = fmt::format("{} {}", cluster.debian()->major, cluster.debian()->name);
-  const std::string path = cluster.configuration_directory() + "/start.conf";
-  start.debian_start = "auto";  // as pg_ctlcluster takes it where there is no file
-  if (TRY(environment.files.inspect_following(path))) {
-    start.debian_start =
-        word_of_start_conf(TRY(env::read_whole_file(environment.files, path, kMaxStartConfBytes)));
-  }
+  if (!unit) return start;
+  const server::UnitState state = TRY(server::read_unit_state(*unit, wait));
+  start.unit = *unit;
+  start.unit_state = state.file_state;
+  start.unit_comes_back = state.comes_back_after_reboot();
   return start;
 }
 

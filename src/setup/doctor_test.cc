@@ -23,7 +23,8 @@ DataDirectoryFacts healthy_primary() {
   control.data_checksum_version = 1;
   facts.control = Result<pg::ControlFile>(control);
   facts.programs = Result<ProgramsFacts>(ProgramsFacts{"/usr/lib/postgresql/18/bin", pg::Version(180002)});
-  facts.start = Result<StartFacts>(StartFacts{.unit = "postgresql-18.service", .unit_state = "enabled"});
+  facts.start = Result<StartFacts>(
+      StartFacts{.unit = "postgresql-18.service", .unit_state = "enabled", .unit_comes_back = true});
   FolderFacts folder{.what = "data directory", .path = "/data"};
   folder.file = {.path = "/data", .mode = 0700, .is_ours = true};
   folder.available_bytes = 80;
@@ -371,6 +372,16 @@ TEST(Doctor, HostWithoutAClusterIsNoFaultUnlessOneWasNamed) {
   EXPECT_EQ(judge(facts).worst(), Health::kRisk);  // no programs either
   facts.was_named = true;
   EXPECT_EQ(judge(facts).exit_code(), 10);
+}
+
+TEST(Doctor, WhatStartsWithTheHostIsTold) {
+  DataDirectoryFacts facts = healthy_primary();
+  facts.start.value->unit_comes_back = false;
+  EXPECT_EQ(health_of(facts, "start_at_boot"), Health::kRisk);
+  facts.start.value->debian_cluster = "18/main";
+  EXPECT_EQ(health_of(facts, "start_at_boot"), Health::kWell);
+  facts.start.value->debian_start = server::DebianStart::kManual;
+  EXPECT_EQ(health_of(facts, "start_at_boot"), Health::kRisk);
 }
 
 TEST(Doctor, OldReleasesAreARisk) {

@@ -238,6 +238,29 @@ def test_certificate_that_has_ended(network):
     assert "the server's certificate" in found(doctor(host), "unknown")["certificate"]
 
 
+@pytest.mark.parametrize("user", ["postgres", "root"])
+def test_debian_cluster_is_found_without_being_named(network, user):
+    host = network.host("h1", "10.20.20.1")
+    host.run(["pg_createcluster", "15", "main"]).expect(0)
+    stopped = host.standfast("doctor", "--output", "json", user=user).expect(0).json()
+    assert stopped["data_directory"] == "/var/lib/postgresql/15/main" and stopped["server"].endswith("stopped")
+    host.run(["pg_ctlcluster", "15", "main", "start"]).expect(0)
+    data = host.home / "15" / "main"
+    before = state_of(host, data)
+    report = host.standfast("doctor", "--output", "json", user=user).expect(0).json()
+    assert_unchanged(before, state_of(host, data))
+    assert "Debian's cluster 15/main starts with the host" in found(report, "well")["start_at_boot"]
+    assert not found(report, "unknown", "wrong"), report
+    assert "command_line" not in at_risk(report)
+    conf = host.folder / "etc/15/main/start.conf"
+    conf.write_text("manual\n")
+    assert "15/main" in at_risk(host.standfast("doctor", "-p", "5432", "--output", "json", user=user).json())[
+        "start_at_boot"]
+    host.run(["pg_createcluster", "-p", "5433", "15", "other"]).expect(0)
+    several = host.standfast("doctor", user=user)
+    assert several.code == 2 and "15/main" in several.err and "15/other" in several.err
+
+
 def test_host_without_a_cluster(network):
     host = network.host("h1", "10.20.20.1")
     for user in ("postgres", "root"):
