@@ -103,7 +103,7 @@ std::string_view words_for(LeftoverKind kind) {
     case LeftoverKind::kJournal:
       return "the journal of a copy that was not finished";
     case LeftoverKind::kOldDirectory:
-      return "a data directory that was moved aside";
+      return "what was there before a copy was put in place";
     case LeftoverKind::kDatedCopy:
       return "a copy of pg_hba.conf before a change";
     case LeftoverKind::kTemporary:

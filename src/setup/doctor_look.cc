@@ -8,7 +8,7 @@
 #include <openssl/x509.h>
 #include <unistd.h>
 
-#include "clone/journal.h"
+#include "clone/places.h"
 #include "env/process.h"
 #include "pg/format/conf_file.h"
 #include "pg/format/conninfo.h"
@@ -192,20 +192,23 @@ Result<std::vector<Leftover>> look_for_leftovers(const server::Cluster& cluster,
   const auto add = [&](LeftoverKind kind, const std::string& path) {
     if (is_there(files, path)) leftovers.push_back({kind, path});
   };
-  add(LeftoverKind::kJournal, clone::journal_path_of(directory));
-  add(LeftoverKind::kStaging, clone::staging_path_of(directory));
-  add(LeftoverKind::kStaging, directory + "/.standfast");
-  for (const FolderFacts& folder : folders) {
-    add(LeftoverKind::kStaging, folder.path + "/" + std::string(clone::kInnerStagingName));
-  }
-  const std::string parent = env::parent_of(directory);
-  // A parent that may be entered but not read tells no names; then none is known.
-  const auto beside = files.list(parent);
-  const std::string aside = env::base_name_of(clone::aside_prefix_of(directory));
-  if (beside) {
-    for (const std::string& name : *beside) {
-      if (name.starts_with(aside)) add(LeftoverKind::kOldDirectory, parent + "/" + name);
+  // A folder that may be entered but not read tells no names; then none is known.
+  const auto add_old_ones = [&](const std::string& target, const std::string& folder) {
+    const auto names = files.list(folder);
+    if (!names) return;
+    for (const std::string& name : *names) {
+      const std::string path = folder + "/" + name;
+      if (clone::is_old_path_of(target, path)) add(LeftoverKind::kOldDirectory, path);
     }
+  };
+  for (const clone::Placing placing : {clone::Placing::kBeside, clone::Placing::kInside}) {
+    add(LeftoverKind::kJournal, clone::journal_path_of(directory, placing));
+  }
+  add(LeftoverKind::kStaging, clone::staging_path_of(directory, clone::Placing::kBeside));
+  add_old_ones(directory, env::parent_of(directory));
+  for (const FolderFacts& folder : folders) {
+    add(LeftoverKind::kStaging, clone::inner_new_of(folder.path));
+    add_old_ones(folder.path, clone::inner_folder_of(folder.path));
   }
   for (const std::string& name : TRY(files.list(cluster.configuration_directory()))) {
     const std::string path = cluster.configuration_directory() + "/" + name;

@@ -217,6 +217,11 @@ def test_disks(network):
     oid = server.psql("SELECT oid FROM pg_tablespace WHERE spcname = 's'")
     assert "lies in memory (tmpfs)" in found(doctor(host, data=data), "risk")["file_system"]
     server.stop()
+    for left in (data / ".standfast" / "old-20260101T000000", spaces / ".standfast" / "new"):
+        host.run(["mkdir", "-p", left]).expect(0)
+    risks = found(doctor(host, data=data), "risk")
+    assert "data/.standfast/old-20260101T000000" in risks["old_directory"]
+    assert "space/.standfast/new" in risks["unfinished_copy"]
     spaces.rename(host.cluster_folder / "moved")
     filler = host.cluster_folder / "mounted" / "filler"
     with open(filler, "wb") as file:
