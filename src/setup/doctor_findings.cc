@@ -86,6 +86,24 @@ void judge_signals(const DataDirectoryFacts& facts, Findings& findings) {
   }
 }
 
+/// Which release wrote the WAL a standby does not know; that of its primary can be asked there.
+void judge_replay_of_older_releases(const DataDirectoryFacts& facts, Findings& findings) {
+  using OldMultixids = pg::Version::OldMultixids;
+  if (!facts.server || !is_standby(facts)) return;
+  const pg::Version version = facts.server->version;
+  const OldMultixids replay = version.replay_of_old_multixids();
+  if (replay == OldMultixids::kUnderstood) return;
+  findings.risk(
+      "replay_of_older_releases",
+      fmt::format("{} {} what releases before {} wrote", version.to_string(),
+                  replay == OldMultixids::kDeadlock ? "can wait for ever replaying" : "can fail replaying",
+                  version.first_with_new_multixids().to_string()),
+      "with an older primary replay stops, and the standby falls behind",
+      fmt::format("Keep the primary at {} or later, or update this server to {} or later.",
+                  version.first_with_new_multixids().to_string(),
+                  version.first_sound_with_old_multixids().to_string()));
+}
+
 }  // namespace
 
 const ServerFacts* replication_of(const DataDirectoryFacts& facts) {
@@ -169,6 +187,7 @@ void judge_installation(const DoctorFacts& facts, std::vector<DoctorFinding>& in
     findings.risk("release", fmt::format("PostgreSQL {} gets no fixes any more", version.major()),
                   "faults that are found now stay in it", "Plan the upgrade to a newer major.");
   }
+  judge_replay_of_older_releases(cluster, findings);
 }
 
 void judge_cluster(const DataDirectoryFacts& facts, std::vector<DoctorFinding>& into) {

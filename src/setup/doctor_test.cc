@@ -391,5 +391,17 @@ TEST(Doctor, OldReleasesAreARisk) {
   EXPECT_EQ(health_of(facts, "running_release"), Health::kRisk);
 }
 
+TEST(Doctor, ReleasesThatReplayOlderOnesBadlyAreARiskOfAStandby) {
+  DataDirectoryFacts standby = healthy_standby();
+  standby.server.value->version = pg::Version(150018);
+  EXPECT_EQ(health_of(standby, "replay_of_older_releases"), Health::kRisk);
+  EXPECT_THAT(all_text(judged(standby)), HasSubstr("update this server to 15.19"));
+  standby.server.value->version = pg::Version(150019);
+  EXPECT_EQ(health_of(standby, "replay_of_older_releases"), Health::kWell);
+  DataDirectoryFacts primary = healthy_primary();
+  primary.server.value->version = pg::Version(150018);
+  EXPECT_EQ(health_of(primary, "replay_of_older_releases"), Health::kWell);
+}
+
 }  // namespace
 }  // namespace standfast::setup

@@ -69,7 +69,8 @@ def test_healthy_pair(pair, servers):
         assert not found(report, "wrong", "unknown"), report
     # Nobody starts a cluster of this kind with the host, and its releases may be old.
     assert at_risk(reports[0]).keys() <= {"start_at_boot", "release", "max_slot_wal_keep_size", "room"}, reports[0]
-    assert at_risk(reports[1]).keys() <= {"start_at_boot", "release", "room", "listen_addresses"}, reports[1]
+    assert at_risk(reports[1]).keys() <= {"start_at_boot", "release", "room", "listen_addresses",
+                                          "replay_of_older_releases"}, reports[1]
     well = found(reports[1], "well")
     assert "streams from 10.20.20.1 port 5432 on timeline 1" in well["streaming"]
     assert reports[0]["server"].startswith("primary,") and reports[1]["server"].startswith("standby,")
