@@ -22,7 +22,7 @@ DataDirectoryFacts healthy_primary() {
   control.state = pg::DbState::kInProduction;
   control.data_checksum_version = 1;
   facts.control = Result<pg::ControlFile>(control);
-  facts.programs = Result<ProgramsFacts>(ProgramsFacts{"/usr/lib/postgresql/18/bin", pg::Version(180002)});
+  facts.programs = Result<ProgramsFacts>(ProgramsFacts{"/usr/lib/postgresql/18/bin", pg::Version(180004)});
   facts.start = Result<StartFacts>(
       StartFacts{.unit = "postgresql-18.service", .unit_state = "enabled", .unit_comes_back = true});
   FolderFacts folder{.what = "data directory", .path = "/data"};
@@ -52,7 +52,7 @@ DataDirectoryFacts healthy_primary() {
   facts.settings = Result<SettingFacts>(settings);
   facts.certificate = Result<CertificateFacts>(CertificateFacts{"/c", kNow - kDay, kNow + 400 * kDay});
   RunningFacts server;
-  server.version = pg::Version(180002);
+  server.version = pg::Version(180004);
   ServerFacts replication;
   replication.version = server.version;
   replication.head = pg::Lsn(1000);
