@@ -287,7 +287,8 @@ Result<void> ServerControl::wait_until_up(const Log& log, const std::string& com
                                           const env::Wait& wait) const {
   while (true) {
     const auto postmaster = TRY(cluster_.running());
-    if (!postmaster) return start_failed(log, complaint);
+    // A Ctrl-C while it starts may well have ended it.
+    if (!postmaster) return wait.stopped() ? env::cancelled_error() : start_failed(log, complaint);
     if (is_up(*postmaster)) return base::ok();
     if (wait.stopped()) return env::cancelled_error().with_hint("The server was told to start, and goes on.");
     if (wait.deadline.passed()) {
