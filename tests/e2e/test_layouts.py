@@ -128,23 +128,28 @@ def test_killed_init_is_finished_by_the_next(pair):
     assert h1.psql("SHOW listen_addresses", data=h1.home / "15" / "main") == "*"
 
 
-def test_plain_primary_and_debian_standby_on_a_mount_point(pair):
-    """The copy brings the primary's own files along; the standby's are Debian's. An empty folder, as a disk is."""
+@pytest.mark.parametrize("place", ["folder", "mount point"])
+def test_plain_primary_and_debian_standby_in_an_empty_place(pair, place):
+    """The copy brings the primary's own files along; the standby's are Debian's. What was there before the first run is
+    there after it."""
     h1, h2 = pair
     steps.set_up_primary(h1, h2)
+    versions = h2.home / "15"
     h2.run(["mkdir", "-p", "-m", "755", "/var/lib/postgresql/15"]).expect(0)
     h2.run(["mkdir", "-m", "700", MAIN]).expect(0)
+    if place == "mount point":
+        h2.tmpfs(versions / "main", 300)
     running = h2.start(h2.standfast_command("join", "--token-file", carry_token(h1, h2), "-r", "1M"), env=AS_OWNER["env"])
-    wait_until(lambda: list((h2.home / "15").rglob("main*/base")) and etc(h2).exists()
-               and not list((h2.home / "15").glob("*.standfast-create")), 60, "the copy to be on its way")
+    wait_until(lambda: not list(versions.glob("*.standfast-create")) and list(versions.rglob("base/1/PG_VERSION"))
+               and etc(h2).exists(), 60, "the copy to be on its way")
     running.signal(signal.SIGINT)
     assert running.wait().code == 4
-    assert [path.name for path in (h2.home / "15").rglob("*")] == ["main"]
+    assert [path.name for path in versions.rglob("*")] == ["main"]
     assert lsclusters(h2) == []
     joined = h2.standfast("join", "--token-file", h2.folder / "token", timeout=120, **AS_OWNER).expect(0)
     assert "its postgresql.conf and pg_hba.conf are those of this host, in /etc/postgresql/15/main" in joined.out
-    data = h2.home / "15" / "main"
-    assert (data / "postgresql.conf").exists()
+    data = versions / "main"
+    assert (data / "postgresql.conf").exists() and data.is_mount() == (place == "mount point")
     assert h2.psql("SHOW config_file", data=data) == "/etc/postgresql/15/main/postgresql.conf"
     assert lsclusters(h2) == [("main", "5432", "online,recovery")]
 

@@ -23,7 +23,7 @@ from harness.processes import Running, Terminal
 _counter = itertools.count(1)
 _ENTER = """
 hostname "$1"; shift
-while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done; shift
+while [ "$1" != -- ]; do mount --rbind "$1" "$2"; shift 2; done; shift
 exec "$@"
 """
 
