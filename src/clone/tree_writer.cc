@@ -46,6 +46,7 @@ Result<void> TreeWriter::begin_archive(const pg::BackupTablespace& tablespace) {
     root_ = options_.data_folder;
     manifest_prefix_.clear();
   }
+  links_.clear();
   tar_.emplace(static_cast<pg::TarHandler&>(*this));
   return base::ok();
 }
@@ -73,7 +74,17 @@ bool TreeWriter::has_folder_elsewhere(const std::string& entry_path) const {
   return in_data_folder_ && options_.entry_folders.contains(entry_path);
 }
 
+// A link of pg_tblspc leads to the final place of a tablespace, where another server's files may still be.
+bool TreeWriter::lies_behind_link(const std::string& entry_path) const {
+  for (std::size_t slash = entry_path.find('/'); slash != std::string::npos;
+       slash = entry_path.find('/', slash + 1)) {
+    if (links_.contains(entry_path.substr(0, slash))) return true;
+  }
+  return false;
+}
+
 Result<void> TreeWriter::begin_entry(const pg::TarEntry& entry) {
+  if (lies_behind_link(entry.path)) return odd("something behind a link,", entry.path);
   switch (entry.kind) {
     case pg::TarEntryKind::kDirectory:
       // Where the WAL lies in a folder of its own, there is a link of that name already.
@@ -112,7 +123,9 @@ Result<void> TreeWriter::make_link(const pg::TarEntry& entry) {
   const bool is_oid = error == std::errc() && end == digits.data() + digits.size();
   const auto place = is_oid ? options_.tablespaces.find(oid) : options_.tablespaces.end();
   if (!in_data_folder_ || place == options_.tablespaces.end()) return odd("an unexpected link", entry.path);
-  return files_.make_symlink(place->second.link_target, place_of(entry.path));
+  TRY(files_.make_symlink(place->second.link_target, place_of(entry.path)));
+  links_.insert(entry.path);
+  return base::ok();
 }
 
 Result<void> TreeWriter::entry_bytes(base::Bytes bytes) {

@@ -2,8 +2,8 @@
 // manifest must say about it.
 //
 // Threading: one thread, the writer's. Ownership: borrows the FileSystem and the SyncPool.
-// Invariants: nothing is written outside the folders it was given; no existing file is overwritten; a file is
-// handed to the SyncPool when it is complete.
+// Invariants: nothing is written outside the folders it was given, through no link either that the archive
+// itself brought; no existing file is overwritten; a file is handed to the SyncPool when it is complete.
 // Fails: kProtocol for an archive no server makes, and what writing fails with (kDiskFull, kIo).
 #pragma once
 
@@ -79,6 +79,7 @@ class TreeWriter final : public pg::BackupHandler, private pg::TarHandler {
   base::Result<void> hand_over();
   std::string place_of(const std::string& entry_path) const;
   bool has_folder_elsewhere(const std::string& entry_path) const;
+  bool lies_behind_link(const std::string& entry_path) const;
 
   struct Open {
     std::unique_ptr<env::File> file;
@@ -98,6 +99,7 @@ class TreeWriter final : public pg::BackupHandler, private pg::TarHandler {
   std::optional<Open> open_;
   std::vector<ReceivedFile> received_;
   std::set<std::string> folders_;
+  std::set<std::string> links_;  ///< of the archive at hand, by their entries' paths
   std::uint64_t file_bytes_ = 0;
 };
 

@@ -23,7 +23,9 @@ class TreeWriterTest : public FolderTest {
                       {at("data"),
                        at("data/pg_wal"),
                        {{"elsewhere", at("disk")}},
-                       {{16385, {at("ts"), "/final/ts"}}, {16386, {at("data/pg_tblspc/16386"), ""}}},
+                       {{16385, {at("ts"), "/final/ts"}},
+                        {16386, {at("data/pg_tblspc/16386"), ""}},
+                        {16387, {at("ts"), at("final")}}},
                        modes});
   }
   base::Result<void> write_base(TreeWriter& writer, const std::string& archive) {
@@ -67,6 +69,28 @@ TEST_F(TreeWriterTest, AnArchiveBecomesFilesThatAreKnownByTheManifestsNames) {
   EXPECT_EQ(tree.received_files()[2].path, "base/5/112");
   EXPECT_EQ(tree.received_files()[2].size_bytes, 100'000U);
   EXPECT_EQ(tree.file_bytes(), 100'010U);
+}
+
+TEST_F(TreeWriterTest, NothingIsWrittenThroughALinkOfTheArchive) {
+  const std::string link = tar_directory("pg_tblspc") + tar_symlink("pg_tblspc/16387", "/mnt/ts");
+  for (const std::string& behind :
+       {tar_file("pg_tblspc/16387/evil", "x"), tar_directory("pg_tblspc/16387/evil")}) {
+    TearDown();
+    SetUp();
+    ASSERT_TRUE(env::make_directories(files_, at("final"), 0700));
+    EXPECT_EQ(code_of(link + behind), ErrorCode::kProtocol);
+    EXPECT_TRUE(env::is_empty_directory(files_, at("final")).value());
+  }
+}
+
+TEST_F(TreeWriterTest, AnEntryThatIsADiskOfItsOwnIsWrittenThere) {
+  TreeWriter tree = writer();
+  ASSERT_TRUE(write_base(tree, tar_directory("elsewhere") + tar_directory("elsewhere/deeper") +
+                                   tar_file("elsewhere/deeper/file", "x") + tar_file("elsewhere2", "y")));
+  EXPECT_EQ(read("disk/deeper/file"), "x");
+  EXPECT_EQ(read("data/elsewhere2"), "y");
+  EXPECT_FALSE(exists("data/elsewhere"));
+  EXPECT_TRUE(tree.folders().contains(at("disk")));
 }
 
 TEST_F(TreeWriterTest, AnInPlaceTablespaceLiesInTheDataDirectory) {
