@@ -23,6 +23,9 @@ using setup::PrimaryMember;
 using setup::PrimarySetupOutcome;
 using setup::PrimaryVerdict;
 
+/// A terminal's line ends at 4095 bytes, whatever is pasted.
+constexpr std::size_t kMaxPastedBytes = 4000;
+
 std::string_view word_for(PrimaryVerdict verdict) {
   switch (verdict) {
     case PrimaryVerdict::kPlanned:
@@ -296,7 +299,7 @@ class PrimarySetupCommand final : public Command {
                           outcome.is_standby ? " --from-standby" : "");
       if (!member.token) continue;
       const std::string path = member.token_path.value_or("");
-      if (context.output.stdout_is_terminal()) {
+      if (context.output.stdout_is_terminal() && member.token->reveal().size() <= kMaxPastedBytes) {
         text += fmt::format("and give it this token, which is a password, when it asks:\n\n{}\n\n",
                             member.token->reveal());
         text +=

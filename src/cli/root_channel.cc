@@ -31,10 +31,11 @@ constexpr std::array<std::pair<std::string_view, FirewallAction>, 3> kFirewallAc
     {{"firewall-ask", FirewallAction::kAsk},
      {"firewall-open", FirewallAction::kOpen},
      {"firewall-close", FirewallAction::kClose}}};
-constexpr std::array<std::pair<std::string_view, FirewallAnswer>, 3> kFirewallAnswers = {
+constexpr std::array<std::pair<std::string_view, FirewallAnswer>, 4> kFirewallAnswers = {
     {{"no firewall", FirewallAnswer::kNone},
      {"open", FirewallAnswer::kOpen},
-     {"closed", FirewallAnswer::kClosed}}};
+     {"closed", FirewallAnswer::kClosed},
+     {"partly", FirewallAnswer::kPartly}}};
 constexpr base::Seconds kMaxFirewallTime(120);
 constexpr std::array<std::pair<std::string_view, UnitAction>, 3> kActions = {
     {{"start", UnitAction::kStart}, {"stop", UnitAction::kStop}, {"restart", UnitAction::kRestart}}};

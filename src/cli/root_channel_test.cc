@@ -80,7 +80,8 @@ TEST(FirewallRequests, RootOpensOnlyToWhatTheUserNamedToItself) {
 
 TEST(FirewallRequests, AnswersKeepWhatTheySay) {
   using server::FirewallAnswer;
-  for (const auto answer : {FirewallAnswer::kNone, FirewallAnswer::kOpen, FirewallAnswer::kClosed}) {
+  for (const auto answer :
+       {FirewallAnswer::kNone, FirewallAnswer::kOpen, FirewallAnswer::kClosed, FirewallAnswer::kPartly}) {
     EXPECT_EQ(decode_firewall_answer(encode_firewall_answer(answer)).value(), answer);
   }
   const auto failed =

@@ -42,9 +42,7 @@ class FirewallRun {
     if (!says_active(installed_.kind, TRY(call(calls_.is_active)))) return FirewallAnswer::kNone;
     switch (request_.action) {
       case FirewallAction::kAsk:
-        return says_open(installed_.kind, TRY(call(calls_.is_open)), request_.address_cidr, request_.port)
-                   ? FirewallAnswer::kOpen
-                   : FirewallAnswer::kClosed;
+        return ask();
       case FirewallAction::kOpen:
         TRY(call_all(calls_.open));
         return FirewallAnswer::kOpen;
@@ -56,6 +54,16 @@ class FirewallRun {
   }
 
  private:
+  Result<FirewallAnswer> ask() const {
+    std::size_t open_count = 0;
+    for (const Argv& question : calls_.is_open) {
+      const auto result = TRY(call(question));
+      if (says_open(installed_.kind, result, request_.address_cidr, request_.port)) ++open_count;
+    }
+    if (open_count == 0) return FirewallAnswer::kClosed;
+    return open_count == calls_.is_open.size() ? FirewallAnswer::kOpen : FirewallAnswer::kPartly;
+  }
+
   Result<env::CommandResult> call(const Argv& arguments) const {
     env::Command command;
     command.argv = {installed_.program};
@@ -125,7 +133,7 @@ FirewallCalls calls_of(Firewall firewall, const std::string& address_cidr, std::
                        "port",
                        std::to_string(port)};
     calls.is_active = {"status"};
-    calls.is_open = {"show", "added"};
+    calls.is_open = {{"show", "added"}};
     calls.open = {rule};
     calls.close = {{"delete"}};
     calls.close.front().insert(calls.close.front().end(), rule.begin(), rule.end());
@@ -134,7 +142,7 @@ FirewallCalls calls_of(Firewall firewall, const std::string& address_cidr, std::
   // No reload: it would take away what others have opened for the moment only.
   const std::string rule = rich_rule(address_cidr, port);
   calls.is_active = {"--state"};
-  calls.is_open = {"--query-rich-rule=" + rule};
+  calls.is_open = {{"--permanent", "--query-rich-rule=" + rule}, {"--query-rich-rule=" + rule}};
   calls.open = {{"--permanent", "--add-rich-rule=" + rule}, {"--add-rich-rule=" + rule}};
   calls.close = {{"--permanent", "--remove-rich-rule=" + rule}, {"--remove-rich-rule=" + rule}};
   return calls;

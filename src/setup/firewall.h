@@ -54,7 +54,7 @@ using Argv = std::vector<std::string>;
 /// of the moment and one that is kept.
 struct FirewallCalls {
   Argv is_active;
-  Argv is_open;
+  std::vector<Argv> is_open;  ///< as many as there are rules to make
   std::vector<Argv> open;
   std::vector<Argv> close;
 };

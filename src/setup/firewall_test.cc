@@ -35,7 +35,8 @@ TEST(Firewall, TheCallsAreThoseOfTheHandbooks) {
   const std::string rule =
       "rule family=\"ipv6\" source address=\"fd00::2/128\" port port=\"5432\" protocol=\"tcp\" accept";
   EXPECT_EQ(firewalld.is_active, (Argv{"--state"}));
-  EXPECT_EQ(firewalld.is_open, (Argv{"--query-rich-rule=" + rule}));
+  EXPECT_EQ(firewalld.is_open,
+            (std::vector<Argv>{{"--permanent", "--query-rich-rule=" + rule}, {"--query-rich-rule=" + rule}}));
   EXPECT_EQ(firewalld.open,
             (std::vector<Argv>{{"--permanent", "--add-rich-rule=" + rule}, {"--add-rich-rule=" + rule}}));
   EXPECT_EQ(firewalld.close, (std::vector<Argv>{{"--permanent", "--remove-rich-rule=" + rule},
@@ -94,6 +95,11 @@ TEST_F(RecordedFirewall, OneThatIsNotActiveOrNotThereIsLeftAlone) {
   install("firewall-cmd", "exit 252");
   EXPECT_EQ(run(server::FirewallAction::kOpen, "10.20.20.2/32").value(), server::FirewallAnswer::kNone);
   EXPECT_EQ(calls(), "--state\n");
+}
+
+TEST_F(RecordedFirewall, ARuleThatIsOnlyKeptOrOnlyOfTheMomentIsSomebodysOwn) {
+  install("firewall-cmd", "case $1 in --permanent|--state) exit 0;; *) exit 1;; esac");
+  EXPECT_EQ(run(server::FirewallAction::kAsk, "10.20.20.2/32").value(), server::FirewallAnswer::kPartly);
 }
 
 TEST_F(RecordedFirewall, AFailureIsToldInItsWords) {

@@ -160,6 +160,11 @@ void describe_rest(const PrimaryState& state, PrimaryPlan& plan) {
                                         plan.restart_for.size() == 1 ? "s" : "")});
   }
   for (const auto& [address, answer] : state.firewall) {
+    if (answer == server::FirewallAnswer::kPartly) {
+      plan.notes.push_back({fmt::format("firewalld lets {} in only until its next reload, or only after it",
+                                        shown_address(address)),
+                            "Settle it with firewall-cmd --runtime-to-permanent, or with --reload."});
+    }
     if (answer != server::FirewallAnswer::kClosed) continue;
     plan.firewall_openings.push_back(address);
     plan.changes.push_back({ChangeKind::kFirewall, "1.5",

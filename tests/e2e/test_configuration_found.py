@@ -316,6 +316,14 @@ def test_secrets_that_could_not_be_kept_are_noticed_before_anything_changes(host
     assert_unchanged(before, state_of(host))
 
 
+def test_logins_are_tried_by_each_address_that_a_standby_is_told(host):
+    listening(host)
+    done = set_up(host, "--standby", "fd00:20::2").expect(0)
+    for address in (host.address, host.address6):
+        assert f"logged in as replicator and standfast_monitor by {address} port 5432" in done.out + done.err
+    assert "probe" not in (host.data / "pg_hba.conf").read_text()
+
+
 # ---------------------------------------------------------------- where the server listens
 
 
@@ -367,10 +375,12 @@ def test_login_that_a_map_turns_away_is_explained_by_its_line(host):
 _FIREWALL_CMD = """#!/bin/sh
 [ "$(id -u)" = 0 ] || exit 77
 printf '%s\\n' "$*" >> {folder}/calls
+kind=now
+if [ "$1" = --permanent ]; then kind=kept; shift; fi
 case $1 in
 --state) exit 0 ;;
---query-rich-rule=*) grep -qxF -- "${{1#--query-rich-rule=}}" {folder}/rules ;;
---add-rich-rule=*) printf '%s\\n' "${{1#--add-rich-rule=}}" >> {folder}/rules ;;
+--query-rich-rule=*) grep -qxF -- "$kind ${{1#--query-rich-rule=}}" {folder}/rules ;;
+--add-rich-rule=*) printf '%s\\n' "$kind ${{1#--add-rich-rule=}}" >> {folder}/rules ;;
 --remove-rich-rule=*) : > {folder}/rules ;;
 esac
 """
@@ -395,10 +405,10 @@ def test_open_firewall_lets_the_standby_in_and_nobody_else(host, firewall):
     assert (firewall / "rules").read_text() == ""
     done = set_up(host, "--open-firewall", "--output", "json", user="root").expect(0).json()
     assert [change["kind"] for change in done["changes"]].count("firewall") == 1
-    assert (firewall / "rules").read_text() == _RULE + "\n"
-    assert f"--permanent --add-rich-rule={_RULE}" in (firewall / "calls").read_text().splitlines()
+    rules = f"kept {_RULE}\nnow {_RULE}\n"
+    assert (firewall / "rules").read_text() == rules
     again = set_up(host, "--open-firewall", user="root").expect(0)
-    assert "nothing was changed" in again.out and (firewall / "rules").read_text() == _RULE + "\n"
+    assert "nothing was changed" in again.out and (firewall / "rules").read_text() == rules
 
 
 def test_open_firewall_is_roots_and_for_named_standbys(host, firewall):
@@ -413,12 +423,20 @@ def test_open_firewall_is_roots_and_for_named_standbys(host, firewall):
     assert "firewall-cmd --permanent --add-rich-rule" in told.out + told.err and not (firewall / "calls").exists()
 
 
+def test_rule_that_somebody_made_for_the_moment_is_left_to_him(host, firewall):
+    listening(host)
+    (firewall / "rules").write_text(f"now {_RULE}\n")
+    said = set_up(host, "--open-firewall", user="root").expect(0)
+    assert "only until its next reload" in said.err and "--runtime-to-permanent" in said.err
+    assert (firewall / "rules").read_text() == f"now {_RULE}\n"
+
+
 def test_run_that_fails_closes_the_firewall_again(host, firewall):
     listening(host, max_replication_slots=1)
     host.psql("SELECT pg_create_physical_replication_slot('other')")
     host.psql("ALTER SYSTEM SET max_replication_slots = 10")
     (firewall / "firewall-cmd").write_text((firewall / "firewall-cmd").read_text().replace(
-        "--add-rich-rule=*)", "--add-rich-rule=*) exit 3;; --other)"))
+        "--add-rich-rule=*)", "--add-rich-rule=*) [ $kind = kept ] || exit 3;; --other)"))
     failed = set_up(host, "--open-firewall", "--restart", user="root")
     failed.expect_error(19, "firewall-cmd --add-rich-rule", "hint: ")
     calls = (firewall / "calls").read_text().splitlines()

@@ -140,6 +140,7 @@ def for_clients(root, host):
 @pytest.mark.parametrize("give,texts", [
     (other_name, ["is for db1.example.com, not for 10.20.20.1", "--advertise db1.example.com"]),
     (expired, ["not valid today", "expired", "Renew it"]),
+    (weak, ["would not take the certificate", "key too weak"]),
     (for_clients, ["would not take the certificate", "purpose"]),
 ], ids=lambda value: getattr(value, "__name__", ""))
 def test_certificate_that_no_standby_would_take_is_refused_before_anything_changes(pair, give, texts):

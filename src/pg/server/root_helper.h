@@ -19,8 +19,9 @@ namespace standfast::server {
 enum class UnitAction { kStart, kStop, kRestart };
 
 enum class FirewallAction : std::uint8_t { kAsk, kOpen, kClose };
-/// How it is now; kNone: there is no firewall, or it is not active.
-enum class FirewallAnswer : std::uint8_t { kNone, kOpen, kClosed };
+/// How it is now. kNone: there is no firewall, or it is not active. kPartly: somebody has opened it, but only
+/// until its next reload, or only from then on; that is his to settle.
+enum class FirewallAnswer : std::uint8_t { kNone, kOpen, kClosed, kPartly };
 struct FirewallRequest {
   FirewallAction action = FirewallAction::kAsk;
   std::string address_cidr;  ///< of a standby, as pg::parse_standby_address() gives it
