@@ -112,8 +112,9 @@ Result<SettingFacts> Questions::settings() {
 Result<std::vector<FileError>> Questions::conf_errors() {
   // A change that waits for a restart is told of as an error too; pg_settings tells it better.
   const client::Rows rows =
-      TRY(ask("SELECT sourcefile, sourceline, name, error FROM pg_file_settings WHERE error IS NOT NULL "
-              "AND error NOT LIKE '%cannot be changed without restarting%' ORDER BY seqno"));
+      TRY(ask("SELECT sourcefile, sourceline, name, error FROM pg_file_settings f WHERE error IS NOT NULL "
+              "AND NOT EXISTS (SELECT FROM pg_settings s WHERE s.pending_restart AND s.name = lower(f.name)) "
+              "ORDER BY seqno"));
   std::vector<FileError> errors;
   for (int row = 0; row < rows.count(); ++row) {
     const std::string name = text_of(rows, row, "name");
