@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "clone/manifest_check.h"
+#include "env/beneath.h"
 
 namespace standfast::clone {
 namespace {
@@ -270,6 +271,20 @@ Result<void> Fetch::check_room() const {
   return base::ok();
 }
 
+// What the server names is below these folders and nowhere else, even if somebody changes them meanwhile.
+Result<void> Fetch::hold_folders() {
+  const Staging& staging = *state_->staging;
+  std::vector<std::string> folders{staging.data_folder()};
+  const auto add = [&folders, &staging](const std::string& folder) {
+    if (!env::is_same_or_inside(folder, staging.data_folder())) folders.push_back(folder);
+  };
+  add(staging.wal_folder());
+  for (const auto& [entry, folder] : staging.entry_folders()) add(folder);
+  for (const auto& [oid, place] : tablespaces_) add(place.folder);
+  beneath_ = TRY(env::file_system_beneath(folders));
+  return base::ok();
+}
+
 Result<void> Fetch::start_wal() {
   if (!streams_wal()) return base::ok();
   WalStream::Options options;
@@ -281,7 +296,7 @@ Result<void> Fetch::start_wal() {
   options.segments.segment_bytes = source_.wal_segment_bytes;
   options.segments.file_mode = source_.modes.file();
   options.segments.durability = options_.sync ? store::Durability::kSync : store::Durability::kNone;
-  wal_ = std::make_unique<WalStream>(files_, *std::move(wal_connection_), std::move(options));
+  wal_ = std::make_unique<WalStream>(*beneath_, *std::move(wal_connection_), std::move(options));
   wal_connection_.reset();
   return wal_->start(wait(kCommandTimeout));
 }
@@ -310,6 +325,7 @@ Result<StagedClone> Fetch::run() {
       TRY(stop_server());
       TRY(try_named_slot());
     }
+    TRY(hold_folders());
     TRY(start_wal());
     TRY(transfer());
     if (source_.is_standby) TRY(check_control_file_came_last(writer_->received_files()));

@@ -66,6 +66,7 @@ class Fetch {
   base::Result<void> check_room() const;
   base::Result<void> place_tablespaces();
   base::Result<std::string> mapped_location(const pg::BackupTablespace& tablespace) const;
+  base::Result<void> hold_folders();
   base::Result<void> start_wal();
   base::Result<void> transfer();
   base::Result<void> receive_backup(StreamQueue& queue, std::size_t copies);
@@ -103,6 +104,8 @@ class Fetch {
   client::BackupStart start_;
   std::optional<std::uint64_t> total_bytes_;
   std::map<std::uint32_t, TablespacePlace> tablespaces_;
+  /// Those of the copy's own folders: what the server sends is written through it. Outlives who writes.
+  std::unique_ptr<env::FileSystem> beneath_;
   std::unique_ptr<WalStream> wal_;
   std::unique_ptr<SyncPool> pool_;
   std::unique_ptr<TreeWriter> writer_;

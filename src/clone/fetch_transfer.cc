@@ -63,7 +63,7 @@ Result<void> write_all(StreamQueue& queue, pg::BackupStream& stream, TreeWriter&
 Result<void> Fetch::transfer() {
   if (options_.sync) pool_ = std::make_unique<SyncPool>();
   writer_ = std::make_unique<TreeWriter>(
-      files_, pool_.get(),
+      *beneath_, pool_.get(),
       TreeWriter::Options{state_->staging->data_folder(), state_->staging->wal_folder(),
                           state_->staging->entry_folders(), tablespaces_, source_.modes});
   pg::BackupStream::Options stream_options;
@@ -207,7 +207,7 @@ Result<void> Fetch::check_against_manifest() {
   if (!source_.version.has_backup_manifest()) return base::ok();
   reporter_.detail("checking every file against the server's manifest");
   const std::string text = TRY(env::read_whole_file(
-      files_, state_->staging->data_folder() + "/backup_manifest", pg::kMaxManifestBytes));
+      *beneath_, state_->staging->data_folder() + "/backup_manifest", pg::kMaxManifestBytes));
   const CloneFacts& facts = state_->facts;
   TRY(check_manifest(text, writer_->received_files(),
                      {facts.system_id, facts.timeline, facts.start_lsn, facts.stop_lsn}));
@@ -226,7 +226,7 @@ Result<void> Fetch::write_settings() {
                                             identity.application_name, target_.path));
   const RecoverySettings settings{primary_conninfo_from(connection.resolved_options(), identity, passfile),
                                   options_.slot};
-  return write_recovery_settings(files_, state_->staging->data_folder(), settings, source_.modes);
+  return write_recovery_settings(*beneath_, state_->staging->data_folder(), settings, source_.modes);
 }
 
 Result<void> Fetch::sync_folders() {
@@ -236,7 +236,7 @@ Result<void> Fetch::sync_folders() {
   const auto& folders = writer_->folders();
   for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
     if (environment_.stop.is_set()) return env::cancelled_error();
-    TRY(files_.sync_directory(*folder));
+    TRY(beneath_->sync_directory(*folder));
   }
   return base::ok();
 }

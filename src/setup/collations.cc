@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstring>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -51,10 +50,8 @@ constexpr std::string_view kIcuLibrary = "libicui18n.so.";
 constexpr std::size_t kMaxVersionText = 20;  // ICU's U_MAX_VERSION_STRING_LENGTH
 constexpr std::size_t kVersionParts = 4;     // and U_MAX_VERSION_LENGTH
 
-struct CloseLibrary {
-  void operator()(void* library) const { dlclose(library); }
-};
-using Library = std::unique_ptr<void, CloseLibrary>;
+/// Never closed: ICU keeps memory that only its own variables lead to.
+using Library = void*;
 
 /// The number in "libicui18n.so.72", which stands in the program as the name of a library it needs.
 std::string icu_number(std::string_view program) {
@@ -67,14 +64,14 @@ std::string icu_number(std::string_view program) {
 /// A build may bring its own beside its programs; else it is the system's.
 Library open_library(const server::Installation& installation, const std::string& name) {
   for (const std::string& path : {installation.bin_directory + "/../lib/" + name, name}) {
-    if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL)) return Library(library);
+    if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL)) return library;
   }
   return nullptr;
 }
 
 template <typename Function>
-Function* symbol(const Library& library, const std::string& name) {
-  return reinterpret_cast<Function*>(dlsym(library.get(), name.c_str()));
+Function* symbol(Library library, const std::string& name) {
+  return reinterpret_cast<Function*>(dlsym(library, name.c_str()));
 }
 
 std::optional<std::string> icu_collator_version(const server::Installation& installation,
@@ -83,10 +80,10 @@ std::optional<std::string> icu_collator_version(const server::Installation& inst
   std::vector<Library> libraries;
   for (const std::string_view name : {"libicudata.so.", "libicuuc.so.", "libicui18n.so."}) {
     libraries.push_back(open_library(installation, std::string(name) + number));
-    if (!libraries.back()) return std::nullopt;
+    if (libraries.back() == nullptr) return std::nullopt;
   }
-  const Library& collation = libraries.back();
-  const Library& common = libraries[1];
+  const Library collation = libraries.back();
+  const Library common = libraries[1];
   auto* open = symbol<void*(const char*, int*)>(collation, "ucol_open_" + number);
   auto* close = symbol<void(void*)>(collation, "ucol_close_" + number);
   auto* get_version = symbol<void(const void*, std::uint8_t*)>(collation, "ucol_getVersion_" + number);

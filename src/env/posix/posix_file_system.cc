@@ -5,10 +5,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/check.h"
+#include "env/beneath.h"
 #include "env/file_system.h"
 
 namespace standfast::env {
@@ -111,12 +115,39 @@ FileInfo info_of(const struct stat& status) {
   return info;
 }
 
-class PosixFileSystem final : public FileSystem {
+/// Owns a descriptor, if it is one.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// A path as the system calls take it: a name, and the descriptor of the directory that it begins from.
+struct Place {
+  int directory = AT_FDCWD;
+  std::string name;
+  std::optional<Descriptor> opened = {};  ///< `directory`, where it was opened for this place
+};
+
+class PosixFileSystem : public FileSystem {
  public:
   Result<std::unique_ptr<File>> create(const std::string& path, mode_t mode,
                                        OnExisting on_existing) override {
     const int existing = on_existing == OnExisting::kFail ? O_EXCL : O_TRUNC;
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | existing, mode);
+    const Place place = TRY(locate(path));
+    const int fd = openat(place.directory, place.name.c_str(),
+                          O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | existing, mode);
     if (fd < 0) return failure("create", path);
     // The umask may have taken bits away that the caller asked for.
     if (fchmod(fd, mode) != 0) {
@@ -133,33 +164,43 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<void> make_directory(const std::string& path, mode_t mode) override {
-    if (mkdir(path.c_str(), mode) != 0) return failure("create directory", path);
-    if (chmod(path.c_str(), mode) != 0) return failure("set the permissions of", path);
+    const Place place = TRY(locate(path));
+    if (mkdirat(place.directory, place.name.c_str(), mode) != 0) return failure("create directory", path);
+    if (fchmodat(place.directory, place.name.c_str(), mode, 0) != 0)
+      return failure("set the permissions of", path);
     return base::ok();
   }
 
   Result<void> make_symlink(const std::string& target, const std::string& path) override {
-    if (symlink(target.c_str(), path.c_str()) != 0) return failure("create symbolic link", path);
+    const Place place = TRY(locate(path));
+    if (symlinkat(target.c_str(), place.directory, place.name.c_str()) != 0)
+      return failure("create symbolic link", path);
     return base::ok();
   }
 
   Result<std::string> read_symlink(const std::string& path) override {
+    const Place place = TRY(locate(path));
     std::string target(PATH_MAX, '\0');
-    const ssize_t length = readlink(path.c_str(), target.data(), target.size());
+    const ssize_t length = readlinkat(place.directory, place.name.c_str(), target.data(), target.size());
     if (length < 0) return failure("read symbolic link", path);
     target.resize(static_cast<std::size_t>(length));
     return target;
   }
 
   Result<void> rename_no_replace(const std::string& from, const std::string& to) override {
-    if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return base::ok();
+    const Place source = TRY(locate(from));
+    const Place goal = TRY(locate(to));
+    if (renameat2(source.directory, source.name.c_str(), goal.directory, goal.name.c_str(),
+                  RENAME_NOREPLACE) == 0)
+      return base::ok();
     // Some file systems (NFS, older ZFS) do not know the flag. What comes in between the two calls is lost to
     // a race there; a directory that is not empty is never replaced.
     if (errno == EINVAL || errno == ENOSYS) {
       struct stat status {};
-      if (lstat(to.c_str(), &status) == 0) {
+      if (fstatat(goal.directory, goal.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
         errno = EEXIST;
-      } else if (errno == ENOENT && rename(from.c_str(), to.c_str()) == 0) {
+      } else if (errno == ENOENT &&
+                 renameat(source.directory, source.name.c_str(), goal.directory, goal.name.c_str()) == 0) {
         return base::ok();
       }
     }
@@ -167,37 +208,48 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<void> rename_over(const std::string& from, const std::string& to) override {
-    if (rename(from.c_str(), to.c_str()) == 0) return base::ok();
+    const Place source = TRY(locate(from));
+    const Place goal = TRY(locate(to));
+    if (renameat(source.directory, source.name.c_str(), goal.directory, goal.name.c_str()) == 0)
+      return base::ok();
     return rename_failure(from, to);
   }
 
   Result<void> set_mode(const std::string& path, mode_t mode) override {
-    if (fchmodat(AT_FDCWD, path.c_str(), mode, 0) != 0) return failure("set the permissions of", path);
+    const Place place = TRY(locate(path));
+    if (fchmodat(place.directory, place.name.c_str(), mode, 0) != 0)
+      return failure("set the permissions of", path);
     return base::ok();
   }
 
   Result<void> set_owner(const std::string& path, uid_t owner, gid_t group) override {
-    if (lchown(path.c_str(), owner, group) != 0) return failure("set the owner of", path);
+    const Place place = TRY(locate(path));
+    if (fchownat(place.directory, place.name.c_str(), owner, group, AT_SYMLINK_NOFOLLOW) != 0)
+      return failure("set the owner of", path);
     return base::ok();
   }
 
   Result<void> sync_directory(const std::string& path) override {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return failure("open directory", path);
-    Result<void> result;
+    const Place place = TRY(locate(path));
+    const Descriptor directory(
+        openat(place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (directory.get() < 0) return failure("open directory", path);
     // Some file systems cannot fsync a directory and say so; PostgreSQL (fd.c, fsync_fname_ext) lets that
     // pass as well.
-    if (fsync(fd) != 0 && errno != EBADF && errno != EINVAL) result = failure("fsync directory", path);
-    ::close(fd);
-    return result;
+    if (fsync(directory.get()) != 0 && errno != EBADF && errno != EINVAL)
+      return failure("fsync directory", path);
+    return base::ok();
   }
 
   Result<void> remove_file(const std::string& path) override {
-    if (unlink(path.c_str()) != 0) return failure("remove", path);
+    const Place place = TRY(locate(path));
+    if (unlinkat(place.directory, place.name.c_str(), 0) != 0) return failure("remove", path);
     return base::ok();
   }
   Result<void> remove_directory(const std::string& path) override {
-    if (rmdir(path.c_str()) != 0) return failure("remove directory", path);
+    const Place place = TRY(locate(path));
+    if (unlinkat(place.directory, place.name.c_str(), AT_REMOVEDIR) != 0)
+      return failure("remove directory", path);
     return base::ok();
   }
 
@@ -209,8 +261,14 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<std::vector<std::string>> list(const std::string& path) override {
-    DIR* directory = opendir(path.c_str());
-    if (directory == nullptr) return failure("list directory", path);
+    const Place place = TRY(locate(path));
+    const int fd = openat(place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR* directory = fd < 0 ? nullptr : fdopendir(fd);
+    if (directory == nullptr) {
+      auto error = failure("list directory", path);
+      if (fd >= 0) ::close(fd);
+      return error;
+    }
     std::vector<std::string> names;
     errno = 0;
     while (const dirent* entry = readdir(directory)) {
@@ -240,16 +298,31 @@ class PosixFileSystem final : public FileSystem {
     return result;
   }
 
+ protected:
+  virtual Result<Place> locate(const std::string& path) {
+    Place place;
+    place.name = path;
+    return place;
+  }
+
  private:
-  static Result<std::unique_ptr<File>> open(const std::string& path, int flags) {
-    const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  Result<std::unique_ptr<File>> open(const std::string& path, int flags) {
+    const Place place = TRY(locate(path));
+    const int fd = openat(place.directory, place.name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return failure("open", path);
     return std::unique_ptr<File>(std::make_unique<PosixFile>(fd, path));
   }
 
-  static Result<std::optional<FileInfo>> inspect_at(const std::string& path, int flags) {
+  Result<std::optional<FileInfo>> inspect_at(const std::string& path, int flags) {
+    auto place = locate(path);
+    if (!place) {
+      const int reason = place.error().os_errno;
+      if (reason == ENOENT || reason == ENOTDIR) return std::optional<FileInfo>();
+      return std::move(place).error();
+    }
     struct stat status {};
-    if (fstatat(AT_FDCWD, path.c_str(), &status, flags) == 0) return std::optional(info_of(status));
+    if (fstatat(place->directory, place->name.c_str(), &status, flags) == 0)
+      return std::optional(info_of(status));
     if (errno == ENOENT || errno == ENOTDIR) return std::optional<FileInfo>();
     return failure("look at", path);
   }
@@ -260,11 +333,97 @@ class PosixFileSystem final : public FileSystem {
   }
 };
 
+/// Opens a folder of a folder, with no link on the way, and none that leads out.
+int open_beneath(int directory, const std::string& relative) {
+  open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  while (true) {
+    const long fd = syscall(SYS_openat2, directory, relative.c_str(), &how, sizeof how);
+    if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) return static_cast<int>(fd);
+  }
+}
+
+/// Where the kernel has no openat2 (before Linux 5.6), or a container's filter forbids it: name by name.
+int walk_beneath(int directory, std::string_view relative) {
+  Descriptor at(dup(directory));
+  while (at.get() >= 0 && !relative.empty()) {
+    const std::string_view name = relative.substr(0, relative.find('/'));
+    relative.remove_prefix(std::min(name.size() + 1, relative.size()));
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      errno = EXDEV;
+      return -1;
+    }
+    Descriptor next(
+        openat(at.get(), std::string(name).c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (next.get() < 0) return -1;
+    at = std::move(next);
+  }
+  return at.get() < 0 ? -1 : dup(at.get());
+}
+
+/// As it is written: what ".." makes of it is refused later.
+bool begins_with(const std::string& path, const std::string& folder) {
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
+class BeneathFileSystem final : public PosixFileSystem {
+ public:
+  struct Root {
+    std::string path;
+    Descriptor directory;
+  };
+  explicit BeneathFileSystem(std::vector<Root> roots) : roots_(std::move(roots)) {}
+
+ private:
+  Result<Place> locate(const std::string& path) override {
+    const Root* root = nullptr;
+    for (const Root& candidate : roots_) {
+      const bool is_deeper = root == nullptr || candidate.path.size() > root->path.size();
+      if (begins_with(path, candidate.path) && is_deeper) root = &candidate;
+    }
+    if (root == nullptr) return PosixFileSystem::locate(path);
+    Place place;
+    place.directory = root->directory.get();
+    std::string relative = path.substr(std::min(root->path.size() + 1, path.size()));
+    while (relative.ends_with('/')) relative.pop_back();
+    const std::size_t slash = relative.rfind('/');
+    place.name = slash == std::string::npos ? relative : relative.substr(slash + 1);
+    if (place.name.empty()) place.name.assign(1, '.');
+    if (place.name == "..") {
+      errno = EXDEV;
+      return failure("stay below a folder with", path);
+    }
+    if (slash == std::string::npos) return place;
+    relative.resize(slash);
+    int fd = open_beneath(root->directory.get(), relative);
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) fd = walk_beneath(root->directory.get(), relative);
+    if (fd < 0) return failure("reach", path);
+    place.opened.emplace(fd);
+    place.directory = fd;
+    return place;
+  }
+
+  std::vector<Root> roots_;
+};
+
 }  // namespace
 
 FileSystem& posix_file_system() {
   static PosixFileSystem files;
   return files;
+}
+
+Result<std::unique_ptr<FileSystem>> file_system_beneath(std::span<const std::string> folders) {
+  std::vector<BeneathFileSystem::Root> roots;
+  for (const std::string& folder : folders) {
+    CHECK(folder.starts_with('/') && folder.size() > 1 && !folder.ends_with('/'));
+    Descriptor directory(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (directory.get() < 0) return failure("open directory", folder);
+    roots.push_back({folder, std::move(directory)});
+  }
+  return std::unique_ptr<FileSystem>(std::make_unique<BeneathFileSystem>(std::move(roots)));
 }
 
 }  // namespace standfast::env
