@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "clone/mounts.h"
+#include "env/mount_table.h"
 #include "env/process.h"
 #include "pg/format/utf8.h"
 
@@ -41,7 +41,7 @@ Result<void> refuse_around_data_directory(env::FileSystem& files, const std::str
 }
 
 /// A rename of the whole would fail, or would take a mounted disk along.
-Result<void> find_out_placing(env::FileSystem& files, const env::FileInfo& info, const MountsAt& mounts,
+Result<void> find_out_placing(env::FileSystem& files, const env::FileInfo& info, const env::MountsAt& mounts,
                               TargetState& target) {
   target.mounted_entries = mounts.entries;
   const std::string parent = env::parent_of(target.path);
@@ -56,7 +56,8 @@ Result<void> find_out_placing(env::FileSystem& files, const env::FileInfo& info,
   return base::ok();
 }
 
-Result<void> refuse_unfit_mounts(env::FileSystem& files, const MountsAt& mounts, const TargetState& target) {
+Result<void> refuse_unfit_mounts(env::FileSystem& files, const env::MountsAt& mounts,
+                                 const TargetState& target) {
   if (!mounts.deeper.empty()) {
     return refuse(fmt::format("a file system is mounted at \"{}\", deep inside \"{}\"", mounts.deeper.front(),
                               target.path),
@@ -214,7 +215,8 @@ Result<TargetState> inspect_target(env::FileSystem& files, const std::string& pa
     return refuse(fmt::format("\"{}\" belongs to another user (uid {})", target.path, info->owner),
                   "Run this as the owner of the directory.");
   }
-  const MountsAt mounts = mounts_at(TRY(read_mount_points(files)), TRY(files.real_path(target.path)));
+  const env::MountsAt mounts =
+      env::mounts_at(TRY(env::read_mount_table(files)), TRY(files.real_path(target.path)));
   TRY(find_out_placing(files, *info, mounts, target));
   if (TRY(is_data_directory(files, target.path))) {
     TRY(inspect_data_directory(files, rules, target));

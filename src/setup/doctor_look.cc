@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "clone/places.h"
+#include "env/mount_table.h"
 #include "env/process.h"
 #include "pg/format/conf_file.h"
 #include "pg/format/conninfo.h"
 #include "pg/server/installation.h"
 #include "pg/server/systemd.h"
 #include "setup/doctor_findings.h"
-#include "setup/mount_table.h"
 
 namespace standfast::setup {
 namespace {
@@ -58,8 +58,8 @@ Result<StartFacts> look_at_start(const server::Cluster& cluster, const SetupEnvi
   return start;
 }
 
-FolderFacts look_at_folder(const std::string& what, const std::string& path, const std::vector<Mount>& mounts,
-                           env::FileSystem& files) {
+FolderFacts look_at_folder(const std::string& what, const std::string& path,
+                           const std::vector<env::Mount>& mounts, env::FileSystem& files) {
   FolderFacts folder{.what = what, .path = path};
   const auto real = files.real_path(path);
   const auto info =
@@ -71,7 +71,7 @@ FolderFacts look_at_folder(const std::string& what, const std::string& path, con
   folder.path = *real;
   folder.file = {.path = *real, .mode = (*info)->mode, .is_ours = (*info)->owner == env::effective_user()};
   folder.parent_is_writable = access(env::parent_of(*real).c_str(), W_OK) == 0;
-  if (const Mount* mount = mount_of(mounts, *real)) {
+  if (const env::Mount* mount = env::mount_of(mounts, *real)) {
     folder.file_system = mount->file_system;
     folder.is_read_only = mount->is_read_only;
     folder.is_mount_point = mount->mount_point == *real;
@@ -169,8 +169,7 @@ std::vector<FolderFacts> look_at_folders(const server::Cluster& cluster,
                                          const SetupEnvironment& environment) {
   env::FileSystem& files = environment.files;
   // Without the table mounts are not known, and nothing is said about them.
-  const auto table = env::read_whole_file(files, "/proc/self/mountinfo", kMaxMountTableBytes);
-  const std::vector<Mount> mounts = table ? parse_mount_table(*table) : std::vector<Mount>();
+  const std::vector<env::Mount> mounts = env::read_mount_table(files).value_or({});
   const std::string& directory = cluster.data_directory();
   std::vector<FolderFacts> folders;
   folders.push_back(look_at_folder("data directory", directory, mounts, files));

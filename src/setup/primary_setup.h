@@ -2,9 +2,10 @@
 // first, plans, then changes only what differs, so that a second run changes nothing, and a run after a
 // killed one finishes its work.
 //
-//   look    primary_facts.h   settings, roles, slots, pg_hba.conf, disk, as one value
+//   look    primary_look.h    settings, roles, slots, pg_hba.conf, disk, as one value
 //   plan    primary_plan.h    facts and wishes in, changes with their reasons out; no I/O
-//   apply   settings_change.h, roles.h, hba_change.h
+//   apply   primary_run.h, settings_change.h, role_change.h, hba_change.h; primary_stopped.h where no server
+//   runs
 //
 // Threading: one thread. A second run on the same cluster at the same time is refused (a lock on its data
 // directory); what a killed run left going in the server is waited for (an advisory lock).

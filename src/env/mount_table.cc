@@ -1,11 +1,13 @@
-#include "setup/mount_table.h"
+#include "env/mount_table.h"
 
 #include <algorithm>
 
-#include "env/file_system.h"
-
-namespace standfast::setup {
+namespace standfast::env {
 namespace {
+
+using base::Result;
+
+constexpr std::uint64_t kMaxMountTableBytes = 16U << 20U;
 
 std::vector<std::string_view> words_of(std::string_view line) {
   std::vector<std::string_view> words;
@@ -58,8 +60,10 @@ std::vector<Mount> parse_mount_table(std::string_view text) {
         dash - words.begin() <= static_cast<long>(kOptions) || words.end() - dash < 2) {
       continue;
     }
+    std::string mount_point = unescaped(words[kMountPoint]);
+    if (!mount_point.starts_with('/')) continue;
     const bool has_super_options = words.end() - dash > 3;
-    mounts.push_back({.mount_point = unescaped(words[kMountPoint]),
+    mounts.push_back({.mount_point = std::move(mount_point),
                       .file_system = std::string(dash[1]),
                       .is_read_only = has_option(words[kOptions], "ro") ||
                                       (has_super_options && has_option(dash[3], "ro"))});
@@ -70,10 +74,32 @@ std::vector<Mount> parse_mount_table(std::string_view text) {
 const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view real_path) {
   const Mount* best = nullptr;
   for (const Mount& mount : mounts) {
-    if (!env::is_same_or_inside(real_path, mount.mount_point)) continue;
+    if (!is_same_or_inside(real_path, mount.mount_point)) continue;
     if (best == nullptr || mount.mount_point.size() >= best->mount_point.size()) best = &mount;
   }
   return best;
 }
 
-}  // namespace standfast::setup
+MountsAt mounts_at(const std::vector<Mount>& mounts, const std::string& real_path) {
+  MountsAt found;
+  for (const Mount& mount : mounts) {
+    const std::string& path = mount.mount_point;
+    if (path == real_path) {
+      found.itself = true;
+    } else if (path.starts_with(real_path + "/")) {
+      const std::string below = path.substr(real_path.size() + 1);
+      auto& list = below.find('/') == std::string::npos ? found.entries : found.deeper;
+      // One over the other has the same place.
+      const std::string& name = &list == &found.entries ? below : path;
+      if (std::ranges::count(list, name) == 0) list.push_back(name);
+    }
+  }
+  std::ranges::sort(found.entries);
+  return found;
+}
+
+Result<std::vector<Mount>> read_mount_table(FileSystem& files) {
+  return parse_mount_table(TRY(read_whole_file(files, "/proc/self/mountinfo", kMaxMountTableBytes)));
+}
+
+}  // namespace standfast::env
