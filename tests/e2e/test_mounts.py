@@ -160,6 +160,29 @@ def test_join_on_a_disk_replaces_what_runs_there_and_moves_it_away(pair):
     assert_precious(h2, place)
 
 
+@pytest.mark.parametrize("major", [12, 15, 18])
+def test_seed_with_data_directory_and_tablespace_on_disks_of_their_own(pair, major):
+    h1, h2 = pair
+    binaries = npm(major)
+    for host in pair:  # before a server starts, which sees only what is mounted by then
+        host.tmpfs(host.folder / "tmp" / "space", 60)
+    set_up_primary(h1, h2, binaries=binaries)
+    h1.psql("CREATE TABLESPACE space LOCATION '/tmp/space'")
+    h1.psql("CREATE TABLE in_space TABLESPACE space AS SELECT generate_series(1, 1000) AS i")
+    h2.tmpfs(h2.data, 300)
+    join(h2, carry_token(h1, h2), binaries=binaries).expect(0)
+    assert_replicates(h1, h2)
+    assert h2.psql("SELECT sum(i) FROM in_space") == "500500"
+    for folder in (h2.data, h2.folder / "tmp" / "space"):
+        assert folder.is_mount() and ".standfast" not in entries(folder)
+    h1.psql("INSERT INTO in_space VALUES (1)")
+    h1.standfast("verify", "-D", h1.data, "--create-database").expect(0)
+    h2.standfast("verify", "-D", h2.data).expect(0)
+    assert h2.psql("SELECT sum(i) FROM in_space") == "500501"
+    for action in ("stop", "start"):
+        h2.standfast("standby", action, "-D", h2.data, "--pg-bin", binaries).expect(0)
+
+
 @pytest.mark.parametrize("place, code, says", [("relative", 2, "absolute"), ("{data}/inside", 9, "outside"),
                                                ("{home}/full", 9, "not empty"), ("/nowhere/else", 9, "/nowhere")])
 def test_place_for_the_old_directory_that_cannot_be_one_is_refused(pair, place, code, says):
