@@ -18,14 +18,11 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
+constexpr std::string_view kGlobal = "global";
 constexpr std::size_t kCopyBytes = std::size_t{1} << 20U;
 
 Error refuse(std::string message, std::string hint) {
   return {ErrorCode::kTargetRefused, std::move(message), std::move(hint)};
-}
-
-std::string incoming_of(const std::string& place) {
-  return place + "/.standfast-incoming";
 }
 
 Result<std::uint64_t> size_of_tree(env::FileSystem& files, const std::string& path) {
@@ -131,6 +128,7 @@ class Moving {
       TRY(copy());
     }
     TRY(move_up());
+    TRY(refuse_unless_it_is_there());
     TRY(env::remove_tree(files_, old_.path));
     TRY(files_.sync_directory(env::parent_of(old_.path)));
     return forget();
@@ -138,7 +136,7 @@ class Moving {
 
   /// After an error that another try would meet again.
   Result<void> give_up() {
-    TRY(env::remove_tree(files_, incoming_of(old_.move_to)));
+    TRY(env::remove_tree(files_, incoming_of(old_)));
     return forget();
   }
 
@@ -146,7 +144,7 @@ class Moving {
   Result<void> forget() { return remove_journal(files_, target_, journal_); }
 
   Result<bool> try_rename() {
-    TRY(env::remove_tree(files_, incoming_of(old_.move_to)));
+    TRY(env::remove_tree(files_, incoming_of(old_)));
     TRY(check_place_for_old(files_, old_.move_to, target_));
     const bool is_there = TRY(files_.inspect(old_.move_to)).has_value();
     // An empty folder gives way; one that is not empty never does.
@@ -173,23 +171,41 @@ class Moving {
       TRY(files_.sync_directory(env::parent_of(old_.move_to)));
     }
     TreeCopy tree(environment_, TRY(size_of_tree(files_, old_.path)));
-    TRY(tree.copy(old_.path, incoming_of(old_.move_to)));
+    TRY(tree.copy(old_.path, incoming_of(old_)));
     TRY(files_.sync_directory(old_.move_to));
     old_.copied = true;
     return write_journal(files_, target_, journal_);
   }
 
   Result<void> move_up() {
-    const std::string incoming = incoming_of(old_.move_to);
+    const std::string incoming = incoming_of(old_);
     if (const auto info = TRY(files_.inspect(incoming))) {
-      for (const std::string& name : TRY(files_.list(incoming)))
+      // The folder with pg_control comes last: before that no server starts on what is there.
+      std::vector<std::string> names = TRY(files_.list(incoming));
+      std::ranges::stable_partition(names, [](const std::string& name) { return name != kGlobal; });
+      for (const std::string& name : names) {
+        if (name == kGlobal) TRY(files_.sync_directory(old_.move_to));
         TRY(files_.rename_no_replace(incoming + "/" + name, old_.move_to + "/" + name));
+      }
       // As it was, so that a server takes it for its own.
       TRY(files_.set_mode(old_.move_to, info->mode));
       TRY(files_.sync_directory(incoming));
       TRY(files_.remove_directory(incoming));
     }
     return files_.sync_directory(old_.move_to);
+  }
+
+  /// A disk that is not mounted any more looks as if all had been moved up.
+  Result<void> refuse_unless_it_is_there() {
+    for (const std::string_view name : {"PG_VERSION", "global/pg_control"}) {
+      const std::string path = fmt::format("{}/{}", old_.move_to, name);
+      if (TRY(files_.inspect(path))) continue;
+      if (!TRY(files_.inspect(fmt::format("{}/{}", old_.path, name)))) continue;
+      return refuse(
+          fmt::format("the directory before was copied to \"{}\", and is not there", old_.move_to),
+          fmt::format("Is its disk mounted? Until it is, nothing of \"{}\" is removed.", old_.path));
+    }
+    return base::ok();
   }
 
   const OldMove& environment_;
@@ -200,6 +216,12 @@ class Moving {
 };
 
 }  // namespace
+
+std::string incoming_of(const JournalOld& old) {
+  base::Crc32c number;
+  number.update(base::as_bytes(old.path));
+  return fmt::format("{}/.standfast-incoming-{:08x}", old.move_to, number.value());
+}
 
 Result<void> check_place_for_old(env::FileSystem& files, const std::string& place,
                                  const std::string& target) {

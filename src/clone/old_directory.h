@@ -1,6 +1,6 @@
 // --move-old-to: the old data directory goes where the user wants it, after the copy is in place. On the same
-// file system that is one rename. Else it is copied into PATH/.standfast-incoming, fsynced, read again and
-// compared, and its entries move up into PATH; only then the one that was copied is removed.
+// file system that is one rename. Else it is copied into PATH/.standfast-incoming-NUMBER, fsynced, read again
+// and compared, and its entries move up into PATH; only then the one that was copied is removed.
 //
 // Threading: one thread. Invariants: the journal says what is to be moved, and when it is whole at its new
 // place; a run that is killed anywhere in between is continued by the next one. Nothing is followed: links
@@ -32,5 +32,9 @@ struct OldMove {
 };
 /// Does what journal.old says, from where an earlier run stopped; then removes the journal.
 base::Result<void> move_old(const OldMove& environment, const std::string& target, Journal& journal);
+
+/// Where the copy is until it is whole, named for where it comes from: another clone may be moving another
+/// directory to the same place. For tests.
+std::string incoming_of(const JournalOld& old);
 
 }  // namespace standfast::clone

@@ -47,9 +47,36 @@ class OldDirectoryTest : public FolderTest {
     };
   }
 
+  std::string incoming() const {
+    return "kept/" + env::base_name_of(incoming_of({at("data.standfast-old-1"), at("kept")}));
+  }
+
   FaultyFileSystem faulty_;
   const env::StopEvent stop_;
 };
+
+TEST_F(OldDirectoryTest, ADiskThatIsNotMountedAnyMoreHasNotGotIt) {
+  put_old();
+  Journal journal = **read_stale_journal(files_, at("data"));
+  journal.old->copied = true;
+  ASSERT_TRUE(write_journal(files_, at("data"), journal));
+  ASSERT_TRUE(files_.make_directory(at("kept"), 0700));
+  const auto before = tree("data.standfast-old-1");
+  const auto moved = move();
+  ASSERT_FALSE(moved);
+  EXPECT_EQ(moved.error().code, base::ErrorCode::kTargetRefused);
+  EXPECT_EQ(tree("data.standfast-old-1"), before);
+  EXPECT_TRUE(exists("data.standfast-clone.json")) << "the next run goes on";
+}
+
+TEST_F(OldDirectoryTest, WhatAnotherCloneMovesThereIsLeftAlone) {
+  put_old();
+  keep_on_another_disk();
+  ASSERT_TRUE(files_.make_directory(at("kept"), 0700));
+  ASSERT_TRUE(files_.make_directory(at("kept/.standfast-incoming-1"), 0700));
+  ASSERT_FALSE(move());
+  EXPECT_TRUE(exists("kept/.standfast-incoming-1") && exists("data.standfast-old-1/PG_VERSION"));
+}
 
 TEST_F(OldDirectoryTest, OnTheSameDiskItIsRenamed) {
   put_old();
@@ -96,13 +123,13 @@ TEST_F(OldDirectoryTest, KilledAtAnyCallItIsWholeSomewhereAndTheNextRunGoesOn) {
     }
     const bool whole_there = read("kept/base/5/112") == "old data" && exists("kept/base/5/large");
     const bool whole_here = read("data.standfast-old-1/base/5/112") == "old data";
-    const bool whole_between = read("kept/.standfast-incoming/base/5/112") == "old data";
+    const bool whole_between = read(incoming() + "/base/5/112") == "old data";
     EXPECT_TRUE(whole_there || whole_here || whole_between) << turn;
     const auto moved = move();
     ASSERT_TRUE(moved) << turn << ": " << moved.error().message;
     const bool is_kept = exists("kept/PG_VERSION");
     EXPECT_NE(is_kept, exists("data.standfast-old-1")) << turn;
-    EXPECT_FALSE(exists("kept/.standfast-incoming") || exists("data.standfast-clone.json")) << turn;
+    EXPECT_FALSE(exists(incoming()) || exists("data.standfast-clone.json")) << turn;
     EXPECT_EQ(read("data/base/5/112"), "old data") << "the new one has nothing to do with it";
   }
 }
@@ -123,7 +150,7 @@ TEST_F(OldDirectoryTest, AFailureLeavesItWhereItIs) {
   EXPECT_EQ(moved.error().code, base::ErrorCode::kDiskFull);
   EXPECT_NE(moved.error().hint.find(at("data.standfast-old-1")), std::string::npos);
   EXPECT_EQ(tree("data.standfast-old-1"), before);
-  EXPECT_FALSE(exists("kept/.standfast-incoming") || exists("data.standfast-clone.json"));
+  EXPECT_FALSE(exists(incoming()) || exists("data.standfast-clone.json"));
 }
 
 TEST_F(OldDirectoryTest, AnInterruptionIsContinuedByTheNextRun) {

@@ -108,6 +108,11 @@ Result<void> Staging::make_wal_folder() {
 
 Result<std::string> Staging::add_root(Root root) {
   const std::string staging = inner_new_of(root.folder);
+  if (TRY(files_->inspect(staging))) {
+    // Before it is in the journal: what another clone makes is not this one's to remove.
+    return Error(ErrorCode::kTargetRefused, fmt::format("\"{}\" exists already", staging),
+                 "Another copy is being made there, or was. If it is the rest of one, remove it by hand.");
+  }
   journal_.folders.push_back(staging);
   TRY(write_journal(*files_, options_.target, journal_));
   TRY(env::make_directories(*files_, root.folder, options_.modes.directory));

@@ -123,6 +123,12 @@ Result<PlacementState> undo_swap(env::FileSystem& files, const std::string& targ
   const PlacementState state = TRY(placement_state(files, target, journal));
   if (state != PlacementState::kUndone) return state;
   const SwapPlan plan = plan_swap(target, journal);
+  if (plan.first && TRY(files.inspect(plan.first->from)) && TRY(files.inspect(plan.first->to))) {
+    return Error(ErrorCode::kTargetRefused,
+                 fmt::format("\"{}\" was moved to \"{}\", and something else has its place", plan.first->from,
+                             plan.first->to),
+                 "Look at both. Take away what is new, and run this again: it moves the other one back.");
+  }
   for (auto move = plan.between.rbegin(); move != plan.between.rend(); ++move) TRY(move_back(files, *move));
   std::vector<Move> there = plan.between;
   // A folder that was to be made need not be there.
