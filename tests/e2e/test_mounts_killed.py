@@ -61,8 +61,8 @@ class Victim:
         """When all is in place and only the journal is to go; that of a run before goes first."""
         journal = self.data / ".standfast/clone.json"
         number = 2 if journal.exists() else 1
-        return self.run(tracer=["strace", "-f", "-qq", "-o", "/dev/null", "-P", journal, "-e", "trace=unlink", "-e",
-                                f"inject=unlink:signal=SIGKILL:when={number}"]).code == -9
+        return self.run(tracer=["strace", "-f", "-qq", "-o", "/dev/null", "-P", journal, "-e", "trace=unlinkat", "-e",
+                                f"inject=unlinkat:signal=SIGKILL:when={number}"]).code == -9
 
     def next_run(self, kill_at=None):
         """One that ends what a killed one had begun, and then does not reach a primary."""
