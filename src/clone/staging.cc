@@ -1,6 +1,8 @@
 #include "clone/staging.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -14,6 +16,8 @@ using base::Result;
 
 namespace {
 
+constexpr int kMaxNamePolls = 30;
+constexpr std::chrono::milliseconds kNamePollInterval{100};
 constexpr std::string_view kWal = "pg_wal";
 
 /// Made when it is missing; it may be there, with what an earlier run has kept in it.
@@ -174,6 +178,12 @@ Result<Placed> Staging::put_in_place() {
 Result<void> Staging::note_placement(const TargetState& target) {
   JournalPlacement placement;
   placement.time = time_for_name();
+  // The name has the second in it: a run that follows another one at once waits for the next.
+  for (int i = 0; i < kMaxNamePolls; ++i) {
+    if (!TRY(files_->inspect(old_path_of(options_.target, options_.placing, placement.time)))) break;
+    std::this_thread::sleep_for(kNamePollInterval);
+    placement.time = time_for_name();
+  }
   placement.has_old = target.kind == TargetKind::kDataDirectory;
   journal_.move_old_to = options_.move_old_to;
   for (const Root& root : roots_) placement.roots.push_back(TRY(swap_of(root, target)));

@@ -274,6 +274,7 @@ TEST_F(StagingTest, AJournalCannotNameFoldersOfOthers) {
 TEST_F(StagingTest, AJournalOfALivingRunIsInUse) {
   Journal journal = *new_journal(files_, Placing::kBeside);
   journal.process = getppid();
+  journal.process_start = "1";
   ASSERT_TRUE(write_journal(files_, at("data"), journal));
   EXPECT_TRUE(*read_stale_journal(files_, at("data"))) << "the number is another process's by now";
   const std::string stat =
