@@ -182,7 +182,7 @@ class Moving {
     if (const auto info = TRY(files_.inspect(incoming))) {
       // The folder with pg_control comes last: before that no server starts on what is there.
       std::vector<std::string> names = TRY(files_.list(incoming));
-      std::ranges::stable_partition(names, [](const std::string& name) { return name != kGlobal; });
+      std::stable_partition(names.begin(), names.end(), [](const auto& name) { return name != kGlobal; });
       for (const std::string& name : names) {
         if (name == kGlobal) TRY(files_.sync_directory(old_.move_to));
         TRY(files_.rename_no_replace(incoming + "/" + name, old_.move_to + "/" + name));
