@@ -21,10 +21,6 @@ using base::Result;
 constexpr std::string_view kGlobal = "global";
 constexpr std::size_t kCopyBytes = std::size_t{1} << 20U;
 
-Error refuse(std::string message, std::string hint) {
-  return {ErrorCode::kTargetRefused, std::move(message), std::move(hint)};
-}
-
 Result<std::uint64_t> size_of_tree(env::FileSystem& files, const std::string& path) {
   const auto info = TRY(files.inspect(path));
   if (!info) return std::uint64_t{0};  // a server that still runs removes files

@@ -16,10 +16,6 @@ using base::Result;
 
 constexpr std::uint64_t kMaxVersionFileBytes = 64;
 
-Error refuse(std::string message, std::string hint) {
-  return {ErrorCode::kTargetRefused, std::move(message), std::move(hint)};
-}
-
 bool consists_of(std::string_view text, std::string_view characters) {
   return !text.empty() && text.find_first_not_of(characters) == std::string_view::npos;
 }

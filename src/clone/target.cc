@@ -20,10 +20,6 @@ using base::Result;
 
 constexpr std::uint64_t kMaxPidFileBytes = 4096;
 
-Error refuse(std::string message, std::string hint) {
-  return {ErrorCode::kTargetRefused, std::move(message), std::move(hint)};
-}
-
 Result<bool> is_data_directory(env::FileSystem& files, const std::string& path) {
   return TRY(files.inspect(path + "/PG_VERSION")).has_value();
 }
@@ -136,6 +132,10 @@ Result<void> inspect_data_directory(env::FileSystem& files, const TargetRules& r
 }
 
 }  // namespace
+
+Error refuse(std::string message, std::string hint) {
+  return {ErrorCode::kTargetRefused, std::move(message), std::move(hint)};
+}
 
 bool may_write_in(const std::string& folder) {
   return faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0;

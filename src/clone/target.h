@@ -54,6 +54,9 @@ struct TargetState {
 /// The absolute path; that of the directory itself where a symbolic link to one was given.
 base::Result<std::string> resolve_target(env::FileSystem& files, const std::string& path);
 
+/// kTargetRefused.
+base::Error refuse(std::string message, std::string hint);
+
 base::Result<TargetState> inspect_target(env::FileSystem& files, const std::string& path,
                                          const TargetRules& rules);
 

@@ -1,7 +1,6 @@
 // Asking the running server, and the settings of one that does not answer.
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include <fmt/format.h>
 
@@ -48,16 +47,6 @@ constexpr auto kSettings = std::to_array<const char*>({"allow_alter_system",
                                                        "wal_level",
                                                        "wal_receiver_timeout",
                                                        "wal_sender_timeout"});
-
-std::int64_t number_of(std::string_view text) {
-  std::int64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
-
-std::string text_of(const client::Rows& rows, int row, std::string_view column) {
-  return rows.get(row, column).value_or("");
-}
 
 bool flag_of(const client::Rows& rows, int row, std::string_view column) {
   return text_of(rows, row, column) == "t";
@@ -119,7 +108,7 @@ Result<std::vector<FileError>> Questions::conf_errors() {
   for (int row = 0; row < rows.count(); ++row) {
     const std::string name = text_of(rows, row, "name");
     errors.push_back({.file = text_of(rows, row, "sourcefile"),
-                      .line = number_of(text_of(rows, row, "sourceline")),
+                      .line = integer_of(rows, row, "sourceline").value_or(0),
                       .setting = name,
                       .message = (name.empty() ? "" : name + ": ") + text_of(rows, row, "error")});
   }
@@ -139,7 +128,7 @@ Result<std::vector<HbaRuleFact>> Questions::hba_rules() {
   std::vector<HbaRuleFact> rules;
   for (int row = 0; row < rows.count(); ++row) {
     rules.push_back({.file = text_of(rows, row, "file"),
-                     .line = number_of(text_of(rows, row, "line")),
+                     .line = integer_of(rows, row, "line").value_or(0),
                      .type = text_of(rows, row, "type"),
                      .databases = text_of(rows, row, "databases"),
                      .users = text_of(rows, row, "users"),
@@ -182,7 +171,7 @@ Result<std::map<std::string, SlotAges, std::less<>>> Questions::slot_ages() {
               "coalesce(to_jsonb(s) ->> 'failover', 'f') AS failover FROM pg_replication_slots s"));
   std::map<std::string, SlotAges, std::less<>> ages;
   for (int row = 0; row < rows.count(); ++row) {
-    ages[text_of(rows, row, "slot_name")] = {.xmin_age = number_of(text_of(rows, row, "xmin_age")),
+    ages[text_of(rows, row, "slot_name")] = {.xmin_age = integer_of(rows, row, "xmin_age").value_or(0),
                                              .is_failover = text_of(rows, row, "failover").starts_with('t')};
   }
   return ages;
@@ -221,7 +210,7 @@ Result<ArchiverFacts> Questions::archiver() {
       "SELECT failed_count, coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) "
       "AS fails_now, last_failed_wal FROM pg_stat_archiver"));
   if (rows.count() != 1) return Error(ErrorCode::kProtocol, "pg_stat_archiver has no row");
-  return ArchiverFacts{.failed_count = number_of(text_of(rows, 0, "failed_count")),
+  return ArchiverFacts{.failed_count = integer_of(rows, 0, "failed_count").value_or(0),
                        .fails_now = flag_of(rows, 0, "fails_now"),
                        .last_failed_wal = text_of(rows, 0, "last_failed_wal")};
 }
@@ -231,16 +220,16 @@ Result<PreparedFacts> Questions::prepared() {
       "SELECT count(*) AS count, coalesce(extract(epoch FROM now() - min(prepared)), 0)::bigint AS seconds "
       "FROM pg_prepared_xacts"));
   if (rows.count() != 1) return Error(ErrorCode::kProtocol, "pg_prepared_xacts cannot be counted");
-  return PreparedFacts{.count = number_of(text_of(rows, 0, "count")),
-                       .oldest_seconds = number_of(text_of(rows, 0, "seconds"))};
+  return PreparedFacts{.count = integer_of(rows, 0, "count").value_or(0),
+                       .oldest_seconds = integer_of(rows, 0, "seconds").value_or(0)};
 }
 
 Result<std::int64_t> Questions::conflicts() {
-  return number_of(
-      TRY(connection_.query_value("SELECT coalesce(sum(confl_tablespace + confl_lock + confl_snapshot + "
-                                  "confl_bufferpin + confl_deadlock), 0) "
-                                  "FROM pg_stat_database_conflicts",
-                                  wait())));
+  const client::Rows rows =
+      TRY(ask("SELECT sum(confl_tablespace + confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock) "
+              "AS count "
+              "FROM pg_stat_database_conflicts"));
+  return integer_of(rows, 0, "count").value_or(0);
 }
 
 Result<std::int64_t> Questions::receiver_silent_seconds() {
@@ -248,7 +237,7 @@ Result<std::int64_t> Questions::receiver_silent_seconds() {
       "SELECT extract(epoch FROM now() - last_msg_receipt_time)::bigint AS seconds FROM pg_stat_wal_receiver "
       "WHERE last_msg_receipt_time IS NOT NULL"));
   if (rows.count() == 0) return Error(ErrorCode::kPrecondition, "there is no WAL receiver");
-  return number_of(text_of(rows, 0, "seconds"));
+  return integer_of(rows, 0, "seconds").value_or(0);
 }
 
 /// The first thing the server complains of, without the time and the process before it.

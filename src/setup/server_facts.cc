@@ -45,10 +45,6 @@ SELECT pid, application_name, host(client_addr) AS client_address, state, sent_l
        replay_lsn, floor(extract(epoch FROM replay_lag) * 1000)::bigint AS replay_lag_ms, sync_state
 FROM pg_stat_replication ORDER BY application_name, pid)";
 
-std::string text_of(const client::Rows& rows, int row, std::string_view column) {
-  return rows.get(row, column).value_or("");
-}
-
 std::optional<pg::TimelineId> timeline_of(const client::Rows& rows, int row, std::string_view column) {
   const std::optional<std::string> text = rows.get(row, column);
   return text ? pg::TimelineId::parse(*text) : std::nullopt;
@@ -185,6 +181,10 @@ bool leads_through_a_socket(const pg::Conninfo& conninfo) {
 }
 
 }  // namespace
+
+std::string text_of(const client::Rows& rows, int row, std::string_view column) {
+  return rows.get(row, column).value_or("");
+}
 
 std::optional<pg::Lsn> lsn_of(const client::Rows& rows, int row, std::string_view column) {
   const std::optional<std::string> text = rows.get(row, column);

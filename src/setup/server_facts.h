@@ -87,6 +87,8 @@ struct ServerFacts {
 
 base::Result<ServerFacts> read_server_facts(client::Connection& connection, const env::Wait& wait);
 
+/// A column of a row as text; "" for NULL.
+std::string text_of(const client::Rows& rows, int row, std::string_view column);
 /// A column of a row as the type it has; none for NULL.
 std::optional<pg::Lsn> lsn_of(const client::Rows& rows, int row, std::string_view column);
 std::optional<std::int64_t> integer_of(const client::Rows& rows, int row, std::string_view column);
