@@ -20,6 +20,9 @@ class FaultyFileSystem final : public env::FileSystem {
   /// Not 0: a rename fails with that, as between two disks.
   std::function<int(const std::string& from, const std::string& to)> rename_errno =
       [](const std::string&, const std::string&) { return 0; };
+  /// A file that is opened for writing, as its writer gets it.
+  std::function<std::unique_ptr<env::File>(std::unique_ptr<env::File>)> opened =
+      [](std::unique_ptr<env::File> file) { return file; };
   /// What is read for the mount points.
   std::string mountinfo = "/proc/self/mountinfo";
 
@@ -29,7 +32,7 @@ class FaultyFileSystem final : public env::FileSystem {
     return real_.create(path, mode, on_existing);
   }
   base::Result<std::unique_ptr<env::File>> open_existing(const std::string& path) override {
-    return real_.open_existing(path);
+    return opened(TRY(real_.open_existing(path)));
   }
   base::Result<std::unique_ptr<env::File>> open_for_reading(const std::string& path) override {
     return real_.open_for_reading(path == "/proc/self/mountinfo" ? mountinfo : path);

@@ -70,10 +70,11 @@ Result<void> HbaChange::write(const std::string& text) {
   if (!written) {
     // It may have failed after the new text was in place: then there is something to take back.
     const auto now = env::read_whole_file(*files_, path_, pg::kMaxHbaFileBytes);
-    if (!now || *now != text) return written;
+    if (broken_ || !now || *now != text) return written;
   }
   current_ = text;
   changed_ = true;
+  broken_ = false;
   return written;
 }
 
@@ -83,9 +84,19 @@ Result<void> HbaChange::replace(const std::string& text, const env::FileInfo& in
                                    {.mode = info.mode, .owner = info.owner, .group = info.group});
   }
   auto written = write_in_place(text);
-  // What was there fits there again, whatever the new text failed of.
-  if (!written) static_cast<void>(write_in_place(current_));
+  // What was there fits there again, whatever the new text failed of; not where each write takes new room.
+  if (!written && !write_in_place(current_)) broken_ = true;
   return written;
+}
+
+/// A file that is written in place and runs out of room is neither the one nor the other.
+Result<void> HbaChange::check_room(const std::string& text) {
+  const env::DiskSpace space = TRY(files_->space(path_));
+  if (space.total_bytes == 0 || space.available_bytes >= text.size()) return base::ok();
+  return Error(ErrorCode::kDiskFull,
+               fmt::format("\"{}\" can only be written in place, and there is no room for its {} bytes",
+                           path_, text.size()),
+               "Free some room on that disk, then run this again.");
 }
 
 Result<void> HbaChange::write_in_place(const std::string& text) {
@@ -101,6 +112,7 @@ Result<void> HbaChange::put(const std::string& text, DatedCopy copy) {
     return Error(ErrorCode::kInUse, "\"" + path_ + "\" was changed by somebody else just now",
                  "Run this again when that is done.");
   }
+  if (access_.way == WriteWay::kInPlace && text.size() > current_.size()) TRY(check_room(text));
   const bool needs_copy = copy == DatedCopy::kMake || access_.way == WriteWay::kInPlace;
   if (needs_copy && !copy_path_) {
     const auto info = TRY(files_->inspect(path_));
@@ -132,12 +144,16 @@ void HbaChange::forget_copy() {
 }
 
 Result<void> HbaChange::take_back() {
-  if (!original_ || !changed_) return base::ok();
-  // What somebody else wrote over ours is not ours to undo.
-  if (TRY(env::read_whole_file(*files_, path_, pg::kMaxHbaFileBytes)) != current_) {
+  if (!original_) return base::ok();
+  if (!changed_ && !broken_) {
+    forget_copy();  // of a file that stayed what it is
+    return base::ok();
+  }
+  // What somebody else wrote over ours is not ours to undo. Of what is broken nobody knows whose it is.
+  if (!broken_ && TRY(env::read_whole_file(*files_, path_, pg::kMaxHbaFileBytes)) != current_) {
     return Error(ErrorCode::kInUse, "\"" + path_ + "\" was changed by somebody else just now");
   }
-  if (current_ != *original_) TRY(write(*original_));
+  if (broken_ || current_ != *original_) TRY(write(*original_));
   TRY(server_->reload(Interruption::kIgnored));
   changed_ = false;
   forget_copy();  // the file is again what it is
@@ -145,13 +161,14 @@ Result<void> HbaChange::take_back() {
 }
 
 Error HbaChange::take_back_after(Error cause) {
-  if (!original_ || !changed_) return cause;
+  if (!original_ || (!changed_ && !broken_)) return cause;
   const std::string copy = copy_path_.value_or("");
   const auto taken_back = take_back();
   if (taken_back) {
     cause.hint = "pg_hba.conf is as it was before." + (cause.hint.empty() ? "" : " " + cause.hint);
     return cause;
   }
+  original_.reset();  // what is said of it now must stay true
   cause.message += "; and pg_hba.conf could not be put back: " + taken_back.error().message;
   cause.hint = copy.empty() ? "Look at \"" + path_ +
                                   "\" and take out what stands between \"# BEGIN standfast\" "

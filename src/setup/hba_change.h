@@ -73,6 +73,7 @@ class HbaChange {
   base::Result<void> write(const std::string& text);
   base::Result<void> replace(const std::string& text, const env::FileInfo& info);
   base::Result<void> write_in_place(const std::string& text);
+  base::Result<void> check_room(const std::string& text);
   base::Result<void> make_copy(const env::FileInfo& info);
   void forget_copy();
 
@@ -83,6 +84,7 @@ class HbaChange {
   std::string current_;                  ///< what lies in the file by our knowledge
   std::optional<std::string> original_;  ///< none once kept
   bool changed_ = false;
+  bool broken_ = false;  ///< it holds neither the one text nor the other
   std::optional<std::string> copy_path_;
 };
 

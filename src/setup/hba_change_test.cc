@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "clone/faulty_file_system.h"
 #include "env/stop_event.h"
 
 namespace standfast::setup {
@@ -44,6 +45,29 @@ class FakeServer final : public HbaServer {
   std::string path_;
 };
 
+/// Of which only the first bytes of a write still fit.
+class FullFile final : public env::File {
+ public:
+  explicit FullFile(std::unique_ptr<env::File> file) : file_(std::move(file)) {}
+  Result<void> write_at(std::uint64_t offset, base::Bytes bytes) override {
+    TRY(file_->write_at(offset, bytes.first(bytes.size() - 1)));
+    return Error(ErrorCode::kDiskFull, "no room for the last byte");
+  }
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) override {
+    return file_->read_at(offset, into);
+  }
+  Result<void> truncate(std::uint64_t size_bytes) override { return file_->truncate(size_bytes); }
+  void start_writeback(std::uint64_t offset, std::uint64_t length_bytes) override {
+    file_->start_writeback(offset, length_bytes);
+  }
+  Result<void> sync_data() override { return file_->sync_data(); }
+  Result<void> sync() override { return file_->sync(); }
+  Result<void> close() override { return file_->close(); }
+
+ private:
+  std::unique_ptr<env::File> file_;
+};
+
 class HbaChangeTest : public testing::Test {
  protected:
   HbaChangeTest() {
@@ -54,11 +78,19 @@ class HbaChangeTest : public testing::Test {
   }
   ~HbaChangeTest() override { static_cast<void>(env::remove_tree(files_, folder_)); }
 
+  /// The next `count` files that are opened for writing run out of room.
+  void fill_disk(int count) {
+    full_.opened = [left = count](std::unique_ptr<env::File> file) mutable -> std::unique_ptr<env::File> {
+      if (left-- <= 0) return file;
+      return std::make_unique<FullFile>(std::move(file));
+    };
+  }
   FileAccess access(WriteWay way = WriteWay::kRename) { return {way, folder_}; }
   std::string text() { return *env::read_whole_file(files_, path_, 1000); }
   std::size_t file_count() { return files_.list(folder_)->size(); }
 
   env::FileSystem& files_ = env::posix_file_system();
+  clone::testing::FaultyFileSystem full_;
   std::string folder_;
   std::string path_;
 };
@@ -175,6 +207,55 @@ TEST_F(HbaChangeTest, WhatCanOnlyBeWrittenInPlaceKeepsItsInodeAndIsPutBackTheSam
   EXPECT_EQ(text(), kOld);
   EXPECT_EQ((*files_.inspect(path_))->inode, inode);
   EXPECT_EQ(file_count(), 1U);
+}
+
+TEST_F(HbaChangeTest, WhatDoesNotFitInPlaceIsPutBackAtOnceAndLeavesNoCopy) {
+  FakeServer server(files_, path_);
+  fill_disk(1);
+  {
+    HbaChange change(full_, server, path_, std::string(kOld), access(WriteWay::kInPlace));
+    const auto put = change.put(std::string(kNew), DatedCopy::kNone);
+    ASSERT_FALSE(put);
+    EXPECT_EQ(change.take_back_after(put.error()).code, ErrorCode::kDiskFull);
+  }
+  EXPECT_EQ(text(), kOld);
+  EXPECT_EQ(server.reloads, 0);
+  EXPECT_EQ(file_count(), 1U);
+}
+
+TEST_F(HbaChangeTest, AFileThatCouldNotBePutBackAtOnceIsPutBackAtTheEnd) {
+  FakeServer server(files_, path_);
+  fill_disk(2);
+  HbaChange change(full_, server, path_, std::string(kOld), access(WriteWay::kInPlace));
+  const auto put = change.put(std::string(kNew), DatedCopy::kNone);
+  ASSERT_FALSE(put);
+  EXPECT_NE(text(), kOld);
+  const Error error = change.take_back_after(put.error());
+  EXPECT_EQ(error.code, ErrorCode::kDiskFull);
+  EXPECT_NE(error.hint.find("as it was before"), std::string::npos);
+  EXPECT_EQ(text(), kOld);
+  EXPECT_EQ(server.loaded, kOld);
+  EXPECT_EQ(file_count(), 1U);
+}
+
+TEST_F(HbaChangeTest, AFileThatStaysBrokenIsToldWithItsCopyWhichStays) {
+  FakeServer server(files_, path_);
+  fill_disk(100);
+  std::string copy;
+  {
+    HbaChange change(full_, server, path_, std::string(kOld), access(WriteWay::kInPlace));
+    const auto put = change.put(std::string(kNew), DatedCopy::kNone);
+    ASSERT_FALSE(put);
+    ASSERT_TRUE(change.copy_path());
+    copy = *change.copy_path();
+    const Error error = change.take_back_after(put.error());
+    EXPECT_EQ(error.code, ErrorCode::kDiskFull);
+    EXPECT_NE(error.message.find("could not be put back"), std::string::npos);
+    EXPECT_NE(error.hint.find(copy), std::string::npos) << error.hint;
+    fill_disk(0);  // room again, when all has been said
+  }
+  EXPECT_EQ(*env::read_whole_file(files_, copy, 1000), kOld);
+  EXPECT_EQ(server.reloads, 0) << "what is broken is never loaded";
 }
 
 TEST_F(HbaChangeTest, ACopyOfWhatIsTheSameInTheEndGoes) {

@@ -14,7 +14,7 @@ from harness.cluster import Cluster
 from harness.state import assert_unchanged, state_of
 
 STANDBY = "10.20.20.2"
-PERMISSION, IN_USE, PRECONDITION = 5, 20, 10
+PERMISSION, IN_USE, PRECONDITION, DISK_FULL = 5, 20, 10, 11
 MAJORS = pytest.mark.parametrize("major", [12, 15, 18])
 
 
@@ -229,6 +229,25 @@ def test_failing_login_puts_a_bind_mounted_hba_back_in_place(host):
         set_up(host, "--rotate-password").expect_error(7, "too many connections", "as it was before")
         assert path.read_text() == text and path.stat().st_ino == inode
         assert not list(server.data.glob("pg_hba.conf.standfast-*"))
+
+
+def test_hba_on_a_full_disk_that_can_only_be_written_in_place_is_left_alone(host):
+    server = Cluster(host, DEBIAN).init().configure(listen_addresses="'*'")
+    path = server.data / "pg_hba.conf"
+    disk = host.tmpfs(host.folder / "etc" / "disk", 1)
+    outside = host.write("etc/disk/pg_hba.conf", path.read_text())
+    with bind_mount(outside, path):
+        server.start()
+        text, inode = path.read_text(), path.stat().st_ino
+        with contextlib.suppress(OSError), open(disk / "filler", "wb", buffering=0) as filler:
+            while filler.write(bytes(4096)):
+                pass
+        set_up(host).expect_error(DISK_FULL, "in place", "no room", "pg_hba.conf", "hint: Free some room")
+        assert path.read_text() == text and path.stat().st_ino == inode
+        assert not list(server.data.glob("pg_hba.conf.standfast-*"))
+        (disk / "filler").unlink()
+        set_up(host).expect(0)
+        assert_only_the_block_was_added(text, outside.read_text())
 
 
 def test_hba_in_a_folder_that_is_not_writable_is_written_in_place_with_its_copy_elsewhere(host):
