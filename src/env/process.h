@@ -18,7 +18,7 @@ namespace standfast::env {
 
 /// What a child gets of this process's environment. A server that is started must not take the PG* variables
 /// of whoever starts it: they would become its settings and those of its walreceiver.
-enum class ChildEnvironment { kInherited, kWithoutPostgres };
+enum class ChildEnvironment { kInherited, kWithoutPostgres, kEmpty };
 
 /// Takes every PG* variable out of this process, for work whose connections are given whole: a PGPASSWORD or
 /// PGOPTIONS that lies around would win over what they say. Only while there is one thread.
@@ -40,9 +40,10 @@ struct CommandResult {
   std::string errors;  ///< standard error
 };
 
-/// Runs a program to its end. At the deadline, or when stopped, the child (its own process group) gets
-/// SIGTERM, then SIGKILL, and the call fails. A grandchild that keeps the pipes open (a started server) does
-/// not hold the call up: it ends when the child itself has ended.
+/// Runs a program to its end, in a session of its own: it has no terminal, so it can neither ask there nor
+/// put words into it. At the deadline, or when stopped, the child and its group get SIGTERM, then SIGKILL,
+/// and the call fails. A grandchild that keeps the pipes open (a started server) does not hold the call up:
+/// it ends when the child itself has ended.
 base::Result<CommandResult> run_command(const Command& command, const Wait& wait);
 
 struct UserInfo {

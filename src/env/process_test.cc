@@ -37,6 +37,21 @@ TEST(RunCommand, ArgumentsAreNotReadByAShell) {
   EXPECT_EQ(run({.argv = {"echo", "$(id) ; *"}}).output, "$(id) ; *\n");
 }
 
+TEST(RunCommand, ProgramLeadsASessionOfItsOwnAndHasNoTerminal) {
+  // The sixth and seventh word of stat, after a name in parentheses, are the session and the terminal.
+  const CommandResult result = run(shell("sed 's/.*) //' /proc/$$/stat | cut -d ' ' -f 4,5; echo $$ 0"));
+  const std::size_t end = result.output.find('\n');
+  EXPECT_EQ(result.output.substr(0, end + 1), result.output.substr(end + 1));
+}
+
+TEST(RunCommand, EnvironmentCanBeEmptyButForWhatIsSet) {
+  setenv("STANDFAST_TEST_VARIABLE", "here", 1);
+  Command command{.argv = {"/usr/bin/env"}, .set_env = {{"ONLY", "this"}}};
+  command.environment = ChildEnvironment::kEmpty;
+  EXPECT_EQ(run(command).output, "ONLY=this\n");
+  unsetenv("STANDFAST_TEST_VARIABLE");
+}
+
 TEST(RunCommand, SignalGives128AndItsNumber) {
   EXPECT_EQ(run(shell("kill -KILL $$")).exit_code, 128 + SIGKILL);
 }

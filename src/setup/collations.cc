@@ -1,16 +1,15 @@
 #include "setup/collations.h"
 
-#include <array>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #ifdef __GLIBC__
 #include <gnu/libc-version.h>
 #endif
+
+#include "setup/icu_version.h"
 
 namespace standfast::setup {
 namespace {
@@ -43,64 +42,6 @@ Result<std::vector<std::string>> names(client::Connection& server, const std::st
   return found;
 }
 
-// ---------------------------------------------------------------- the ICU of this host
-
-constexpr std::uint64_t kMaxProgramBytes = std::uint64_t{256} << 20U;
-constexpr std::string_view kIcuLibrary = "libicui18n.so.";
-constexpr std::size_t kMaxVersionText = 20;  // ICU's U_MAX_VERSION_STRING_LENGTH
-constexpr std::size_t kVersionParts = 4;     // and U_MAX_VERSION_LENGTH
-
-/// Never closed: ICU keeps memory that only its own variables lead to.
-using Library = void*;
-
-/// The number in "libicui18n.so.72", which stands in the program as the name of a library it needs.
-std::string icu_number(std::string_view program) {
-  const std::size_t at = program.find(kIcuLibrary);
-  if (at == std::string_view::npos) return "";
-  const std::string_view rest = program.substr(at + kIcuLibrary.size());
-  return std::string(rest.substr(0, rest.find_first_not_of("0123456789")));
-}
-
-/// A build may bring its own beside its programs; else it is the system's.
-Library open_library(const server::Installation& installation, const std::string& name) {
-  for (const std::string& path : {installation.bin_directory + "/../lib/" + name, name}) {
-    if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL)) return library;
-  }
-  return nullptr;
-}
-
-template <typename Function>
-Function* symbol(Library library, const std::string& name) {
-  return reinterpret_cast<Function*>(dlsym(library, name.c_str()));
-}
-
-std::optional<std::string> icu_collator_version(const server::Installation& installation,
-                                                const std::string& number) {
-  // The one that is asked needs the others, and may not know where they are.
-  std::vector<Library> libraries;
-  for (const std::string_view name : {"libicudata.so.", "libicuuc.so.", "libicui18n.so."}) {
-    libraries.push_back(open_library(installation, std::string(name) + number));
-    if (libraries.back() == nullptr) return std::nullopt;
-  }
-  const Library collation = libraries.back();
-  const Library common = libraries[1];
-  auto* open = symbol<void*(const char*, int*)>(collation, "ucol_open_" + number);
-  auto* close = symbol<void(void*)>(collation, "ucol_close_" + number);
-  auto* get_version = symbol<void(const void*, std::uint8_t*)>(collation, "ucol_getVersion_" + number);
-  auto* to_text = symbol<void(const std::uint8_t*, char*)>(common, "u_versionToString_" + number);
-  if (open == nullptr || close == nullptr || get_version == nullptr || to_text == nullptr)
-    return std::nullopt;
-  int status = 0;  // U_ZERO_ERROR; a warning is below it, an error above
-  void* collator = open("und", &status);
-  if (collator == nullptr || status > 0) return std::nullopt;
-  std::array<std::uint8_t, kVersionParts> version{};
-  std::array<char, kMaxVersionText> text{};
-  get_version(collator, version.data());
-  to_text(version.data(), text.data());
-  close(collator);
-  return std::string(text.data(), strnlen(text.data(), text.size()));
-}
-
 }  // namespace
 
 Result<CollationFacts> read_collations(client::Connection& server, const env::Wait& wait) {
@@ -126,14 +67,13 @@ Result<CollationFacts> read_collations(client::Connection& server, const env::Wa
   return facts;
 }
 
-CollationFacts collations_of_host(env::FileSystem& files, const server::Installation& installation) {
+CollationFacts collations_of_host(env::FileSystem& files, const server::Installation& installation,
+                                  const env::Wait& wait) {
   CollationFacts facts;
 #ifdef __GLIBC__
   facts.libc = gnu_get_libc_version();
 #endif
-  const auto program = env::read_whole_file(files, installation.program("postgres"), kMaxProgramBytes);
-  const std::string number = program ? icu_number(*program) : "";
-  if (!number.empty()) facts.icu = icu_collator_version(installation, number);
+  facts.icu = icu_collator_version(files, installation, wait);
   return facts;
 }
 

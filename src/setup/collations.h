@@ -17,7 +17,8 @@ namespace standfast::setup {
 base::Result<CollationFacts> read_collations(client::Connection& server, const env::Wait& wait);
 
 /// Of a server that these programs would be: glibc's version as this process has it, and that of the ICU the
-/// postgres program is linked with, which is loaded to be asked.
-CollationFacts collations_of_host(env::FileSystem& files, const server::Installation& installation);
+/// postgres program is linked with.
+CollationFacts collations_of_host(env::FileSystem& files, const server::Installation& installation,
+                                  const env::Wait& wait);
 
 }  // namespace standfast::setup

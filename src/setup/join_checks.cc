@@ -156,7 +156,7 @@ Result<HostFacts> look_at_host(env::FileSystem& files, const server::Installatio
                                const env::Wait& wait) {
   HostFacts facts;
   facts.build = build_of(installation, wait);
-  facts.collations = collations_of_host(files, installation);
+  facts.collations = collations_of_host(files, installation, wait);
   facts.version = installation.version;
   utsname system{};
   if (uname(&system) == 0) facts.machine = system.machine;

@@ -289,7 +289,13 @@ def test_other_icu_on_the_standby_is_told_before_the_copy_and_by_verify(pair):
     steps.set_up_primary(a, b, binaries=npm(15))
     a.psql("CREATE DATABASE sorted TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'")
     versions = a.psql("SELECT pg_collation_actual_version(oid) FROM pg_collation WHERE collname = 'und-x-icu'")
-    planned = steps.join(b, steps.carry_token(a, b), "--dry-run", binaries=DEBIAN).expect(0)
+    # What the loader loads, one file a program.
+    watched = ["env", "LD_DEBUG=files", "LD_DEBUG_OUTPUT=/tmp/loaded"]
+    planned = b.run([*watched, *b.standfast_command("join", "-D", b.data, "--token-file", steps.carry_token(a, b),
+                                                    "--dry-run", *steps.pg_bin(DEBIAN))], timeout=180).expect(0)
+    loaded = [text for path in (b.folder / "tmp").glob("loaded.*")
+              if "initialize program" in (text := path.read_text()) and "/standfast\n" in text]
+    assert loaded and not any("libicui18n" in text for text in loaded), "it is asked in a process of its own"
     assert "ICU" in planned.err and versions in planned.err and "sorted" in planned.err and "REINDEX" in planned.err
     assert not b.data.exists()
     joined = steps.join(b, b.folder / "token", binaries=DEBIAN).expect(0)

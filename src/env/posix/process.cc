@@ -104,7 +104,8 @@ std::vector<std::string> environment_of(const Command& command) {
       return entry.starts_with(variable.first) && entry.substr(variable.first.size()).starts_with('=');
     });
   };
-  for (char** entry = environ; *entry != nullptr; ++entry) {
+  const bool is_empty = command.environment == ChildEnvironment::kEmpty;
+  for (char** entry = environ; !is_empty && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     if (command.environment == ChildEnvironment::kWithoutPostgres && text.starts_with("PG")) continue;
     if (!is_set_anew(text)) result.emplace_back(text);
@@ -134,7 +135,7 @@ struct Launch {
 };
 
 [[noreturn]] void run_child(const Launch& launch) {
-  setpgid(0, 0);
+  setsid();  // and a process group; not after exec, so whoever sees the program run can signal it
   sigset_t none;
   sigemptyset(&none);
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
@@ -307,7 +308,6 @@ Result<CommandResult> run_command(const Command& command, const Wait& wait) {
   const pid_t pid = fork_quietly();
   if (pid < 0) return cannot_run(errno, program);
   if (pid == 0) run_child(launch);
-  setpgid(pid, pid);
   Child child(pid);
   output.write.reset();
   errors.write.reset();
