@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "pg/format/sql_text.h"
 #include "setup/doctor_findings.h"
 
 namespace standfast::setup {
@@ -107,7 +108,7 @@ void judge_roles(const RunningFacts& server, Findings& findings) {
     if (role.is_expired) {
       findings.wrong("replication_roles", fmt::format("the password of role \"{}\" has expired", role.name),
                      "its standbys cannot connect again",
-                     fmt::format("ALTER ROLE \"{}\" VALID UNTIL 'infinity';", role.name));
+                     fmt::format("ALTER ROLE {} VALID UNTIL 'infinity';", pg::quote_identifier(role.name)));
     } else if (!role.is_superuser) {
       findings.well("replication_roles", fmt::format("role \"{}\" may replicate", role.name));
     }

@@ -3,6 +3,7 @@
 
 #include "base/time.h"
 #include "pg/format/conninfo.h"
+#include "pg/format/sql_text.h"
 #include "setup/doctor_findings.h"
 
 namespace standfast::setup {
@@ -15,7 +16,7 @@ constexpr std::uint64_t kMuchLagBytes = std::uint64_t{256} << 20U;
 constexpr std::int64_t kLongSilenceSeconds = 60;
 
 std::string drop_of(const std::string& slot) {
-  return fmt::format("SELECT pg_drop_replication_slot('{}');", slot);
+  return fmt::format("SELECT pg_drop_replication_slot({});", pg::quote_literal(slot));
 }
 
 void judge_slot(const Slot& slot, const ServerFacts& server, Findings& findings) {

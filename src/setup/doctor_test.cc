@@ -248,6 +248,8 @@ TEST(Doctor, RolesAreJudged) {
   auto& roles = *facts.server.value->roles.value;
   roles.front().is_expired = true;
   EXPECT_EQ(health_of(facts, "replication_roles"), Health::kWrong);
+  roles.front().name = "a \"b";
+  EXPECT_THAT(all_text(judged(facts)), HasSubstr("ALTER ROLE \"a \"\"b\" VALID UNTIL 'infinity';"));
   roles.front() = {.name = "old", .can_login = true, .password = PasswordForm::kMd5};
   EXPECT_EQ(health_of(facts, "replication_roles"), Health::kRisk);
   EXPECT_EQ(health_of(facts, "md5_passwords"), Health::kRisk);

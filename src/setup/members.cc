@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "pg/format/sql_text.h"
+
 namespace standfast::setup {
 namespace {
 
@@ -212,8 +214,8 @@ void judge_slot(const Member& member, std::vector<Finding>& findings) {
                         fmt::format("slot \"{}\" is not in use and holds back {} of WAL", slot.name,
                                     base::format_bytes(*slot.held_bytes)),
                         fmt::format("Start its standby, or, if that is gone for good, drop it: SELECT "
-                                    "pg_drop_replication_slot('{}').",
-                                    slot.name)});
+                                    "pg_drop_replication_slot({}).",
+                                    pg::quote_literal(slot.name))});
   }
 }
 
@@ -306,8 +308,8 @@ void judge_rights(const ServerFacts& server, std::vector<Finding>& findings) {
   findings.push_back(
       {ErrorCode::kPermission,
        fmt::format("{} hides the state of replication from role \"{}\"", server.describe(), server.role),
-       fmt::format("Let it see that: GRANT pg_monitor TO \"{}\", or log in as standfast_monitor.",
-                   server.role)});
+       fmt::format("Let it see that: GRANT pg_monitor TO {}, or log in as standfast_monitor.",
+                   pg::quote_identifier(server.role))});
 }
 
 bool has_standby(const std::vector<Member>& members) {

@@ -236,7 +236,7 @@ TEST(Status, CatchingUpIsNotStreamingYet) {
 TEST(Status, MaskedViewIsSaidAndNotTakenForABrokenStandby) {
   ServerFacts facts = primary();
   facts.sees_everything = false;
-  facts.role = "alice";
+  facts.role = "alice \"a\"";
   facts.senders[0] = {.pid = 4647,
                       .application_name = "pgstandby1",
                       .client_address = "",
@@ -249,7 +249,7 @@ TEST(Status, MaskedViewIsSaidAndNotTakenForABrokenStandby) {
                       .sync_state = ""};
   const StatusReport report = report_of({facts});
   EXPECT_THAT(codes_of(report), ElementsAre(ErrorCode::kPermission));
-  EXPECT_THAT(report.findings[0].hint, HasSubstr("pg_monitor"));
+  EXPECT_THAT(report.findings[0].hint, HasSubstr("GRANT pg_monitor TO \"alice \"\"a\"\"\","));
 }
 
 TEST(Status, BothSidesAreOneRowEach) {
