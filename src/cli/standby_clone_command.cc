@@ -248,10 +248,10 @@ class StandbyCloneCommand final : public Command {
       context.output.json(as_json(plan));
       return base::ok();
     }
-    auto staged = TRY(clone::fetch_clone(options_, environment));
+    const clone::Claim claim = TRY(clone::claim_target(options_.target, environment));
+    auto staged = TRY(clone::fetch_clone(options_, environment, claim));
     clone::CloneFacts facts = TRY(staged.put_in_place());
-    const std::string target = staged.target();
-    if (const auto moved = TRY(clone::move_old_directory(target, environment))) facts.moved_aside_to = moved;
+    if (const auto moved = TRY(clone::move_old_directory(claim, environment))) facts.moved_aside_to = moved;
     context.output.text(text_of(facts, context.program));
     context.output.json(as_json(facts, options_.target));
     return base::ok();

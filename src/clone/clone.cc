@@ -108,8 +108,9 @@ void StagedClone::State::clean_up() {
   }
 }
 
-Result<StagedClone> fetch_clone(const CloneOptions& options, const CloneEnvironment& environment) {
-  return Fetch(options, environment).run();
+Result<StagedClone> fetch_clone(const CloneOptions& options, const CloneEnvironment& environment,
+                                const Claim& claim) {
+  return Fetch(options, environment).run(claim);
 }
 
 Result<std::string> target_of(const std::string& path, const CloneEnvironment& environment) {
@@ -121,8 +122,13 @@ Result<std::string> target_of(const std::string& path, const CloneEnvironment& e
   return target;
 }
 
-Result<std::optional<std::string>> move_old_directory(const std::string& target,
+Result<Claim> claim_target(const std::string& path, const CloneEnvironment& environment) {
+  return Claim::take(environment.files, TRY(target_of(path, environment)));
+}
+
+Result<std::optional<std::string>> move_old_directory(const Claim& claim,
                                                       const CloneEnvironment& environment) {
+  const std::string& target = claim.target();
   auto journal = TRY(read_stale_journal(environment.files, target));
   if (!journal || !journal->old) return std::optional<std::string>();
   const std::string place = journal->old->move_to;

@@ -28,6 +28,7 @@
 #include "base/reporter.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "clone/claim.h"
 #include "env/file_system.h"
 #include "env/stop_event.h"
 #include "pg/client/connection.h"
@@ -139,13 +140,17 @@ class StagedClone {
 base::Result<ClonePlan> plan_clone(const CloneOptions& options, const CloneEnvironment& environment);
 /// The lines of the plan that say where the copy and the old directory would go.
 std::vector<std::string> describe_places(const ClonePlan& plan);
-base::Result<StagedClone> fetch_clone(const CloneOptions& options, const CloneEnvironment& environment);
+/// Into the target that is claimed, whatever the options call it. The claim outlives the copy.
+base::Result<StagedClone> fetch_clone(const CloneOptions& options, const CloneEnvironment& environment,
+                                      const Claim& claim);
 
 /// The directory that a path given by the user means; says so when that was a symbolic link.
 base::Result<std::string> target_of(const std::string& path, const CloneEnvironment& environment);
-/// Moves the old directory on, if a run into `target` (this one, or one that was killed) has still to. Gives
-/// its place then.
-base::Result<std::optional<std::string>> move_old_directory(const std::string& target,
+/// The same, and this run has it for itself.
+base::Result<Claim> claim_target(const std::string& path, const CloneEnvironment& environment);
+/// Moves the old directory on, if a run into the target (this one, or one that was killed) has still to.
+/// Gives its place then.
+base::Result<std::optional<std::string>> move_old_directory(const Claim& claim,
                                                             const CloneEnvironment& environment);
 
 }  // namespace standfast::clone

@@ -310,10 +310,10 @@ void Fetch::keep_for_hand_over() {
   state_->wal_connection = std::move(wal_connection_);
 }
 
-Result<StagedClone> Fetch::run() {
-  const auto steps = [this]() -> Result<void> {
-    TRY(find_target());
-    TRY(end_interrupted_placement());
+Result<StagedClone> Fetch::run(const Claim& claim) {
+  state_->options.target = claim.target();
+  const auto steps = [this, &claim]() -> Result<void> {
+    TRY(end_interrupted_placement(claim));
     TRY(look());
     TRY(remove_what_a_killed_run_left());
     TRY(prepare_wal());

@@ -45,16 +45,15 @@ class Fetch {
  public:
   Fetch(const CloneOptions& options, const CloneEnvironment& environment);
 
-  base::Result<StagedClone> run();
+  base::Result<StagedClone> run(const Claim& claim);
   base::Result<ClonePlan> plan();
 
  private:
   base::Result<void> check_options() const;
-  base::Result<void> find_target();
   base::Result<TargetState> inspect(OnRunningServer on_running_server) const;
   base::Result<void> look();
   base::Result<void> look_at_folders() const;
-  base::Result<void> end_interrupted_placement();
+  base::Result<void> end_interrupted_placement(const Claim& claim);
   base::Result<void> remove_what_a_killed_run_left();
   base::Result<void> stop_server();
   base::Result<void> prepare_wal();

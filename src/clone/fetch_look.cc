@@ -40,11 +40,6 @@ Result<void> Fetch::check_options() const {
   return base::ok();
 }
 
-Result<void> Fetch::find_target() {
-  state_->options.target = TRY(target_of(options_.target, environment_));
-  return base::ok();
-}
-
 /// What is in the target, or, in a plan, what would be there once an interrupted run's renames are undone.
 Result<TargetState> Fetch::inspect(OnRunningServer on_running_server) const {
   const std::string& path = state_->options.target;
@@ -102,7 +97,8 @@ Result<void> Fetch::look_at_folders() const {
 }
 
 Result<ClonePlan> Fetch::plan() {
-  TRY(find_target());
+  state_->options.target = TRY(target_of(options_.target, environment_));
+  TRY(refuse_claimed(files_, state_->options.target));
   interrupted_ = TRY(find_interrupted(files_, state_->options.target));
   TRY(look());
   ClonePlan plan;
@@ -124,9 +120,9 @@ Result<ClonePlan> Fetch::plan() {
 }
 
 // Before anything is asked of the primary: an old directory must come back even if that cannot be reached.
-Result<void> Fetch::end_interrupted_placement() {
+Result<void> Fetch::end_interrupted_placement(const Claim& claim) {
   TRY(settle_interrupted(files_, state_->options.target, reporter_));
-  TRY(move_old_directory(state_->options.target, environment_));
+  TRY(move_old_directory(claim, environment_));
   return base::ok();
 }
 

@@ -39,6 +39,11 @@ std::string journal_path_of(const std::string& target, Placing placing) {
                                      : fmt::format("{}{}", target, kJournalSuffix);
 }
 
+std::string lock_path_of(const std::string& target, Placing placing) {
+  return placing == Placing::kInside ? inner_folder_of(target) + "/lock"
+                                     : fmt::format("{}.standfast-lock", target);
+}
+
 std::string old_path_of(const std::string& target, Placing placing, const std::string& time) {
   return placing == Placing::kInside ? inner_old_of(target, time)
                                      : fmt::format("{}{}{}", target, kOldSuffix, time);

@@ -3,11 +3,13 @@
 //   beside the target (one rename puts the copy in place):
 //     DIR.standfast-staging       the copy while it is made
 //     DIR.standfast-clone.json    the journal
+//     DIR.standfast-lock          held while a run is at work (claim.h)
 //     DIR.standfast-old-TIME      what was in DIR before
 //   inside a folder that has to stay where it is (DIR itself, a disk mounted in it, a tablespace, --waldir):
 //     FOLDER/.standfast/new       the entries that come into FOLDER
 //     FOLDER/.standfast/old-TIME  those that were there before
 //     DIR/.standfast/clone.json   the journal, where DIR is such a folder
+//     DIR/.standfast/lock         the lock, where DIR is such a folder
 //
 // PostgreSQL minds none of them: it looks at nothing in its folders that it did not name itself.
 //
@@ -30,6 +32,7 @@ std::string inner_old_of(const std::string& folder, const std::string& time);
 
 std::string staging_path_of(const std::string& target, Placing placing);
 std::string journal_path_of(const std::string& target, Placing placing);
+std::string lock_path_of(const std::string& target, Placing placing);
 std::string old_path_of(const std::string& target, Placing placing, const std::string& time);
 
 /// A folder that only a clone makes, by its name.

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "env/process.h"
+#include "clone/inner_folder.h"
 
 namespace standfast::clone {
 
@@ -19,23 +19,6 @@ namespace {
 constexpr int kMaxNamePolls = 30;
 constexpr std::chrono::milliseconds kNamePollInterval{100};
 constexpr std::string_view kWal = "pg_wal";
-
-/// Made when it is missing; it may be there, with what an earlier run has kept in it.
-Result<void> make_inner_folder(env::FileSystem& files, const std::string& folder) {
-  const std::string inner = inner_folder_of(folder);
-  if (const auto info = TRY(files.inspect(inner))) {
-    if (info->kind == env::FileKind::kDirectory && info->owner == env::effective_user()) return base::ok();
-    return Error(ErrorCode::kTargetRefused, fmt::format("\"{}\" is not a folder of this user's", inner),
-                 "Its name is taken by what a clone makes there. Move it away by hand.");
-  }
-  TRY(files.make_directory(inner, 0700));
-  return files.sync_directory(folder);
-}
-
-/// Gone with the last thing in it.
-void remove_inner_folder(env::FileSystem& files, const std::string& folder) {
-  static_cast<void>(files.remove_directory(inner_folder_of(folder)));
-}
 
 }  // namespace
 

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "clone/inner_folder.h"
+
 namespace standfast::clone {
 namespace {
 
@@ -49,11 +51,6 @@ Result<void> lead_to(env::FileSystem& files, const std::string& link, const std:
   TRY(files.make_symlink(place, temporary));
   TRY(files.rename_over(temporary, link));
   return files.sync_directory(env::parent_of(link));
-}
-
-/// The folder that is left when there is nothing in it any more.
-void remove_inner_folder(env::FileSystem& files, const std::string& folder) {
-  static_cast<void>(files.remove_directory(inner_folder_of(folder)));
 }
 
 }  // namespace

@@ -36,22 +36,6 @@ Result<void> refuse_around_data_directory(env::FileSystem& files, const std::str
   return base::ok();
 }
 
-/// A rename of the whole would fail, or would take a mounted disk along.
-Result<void> find_out_placing(env::FileSystem& files, const env::FileInfo& info, const env::MountsAt& mounts,
-                              TargetState& target) {
-  target.mounted_entries = mounts.entries;
-  const std::string parent = env::parent_of(target.path);
-  const auto above = TRY(files.inspect_following(parent));
-  if (mounts.itself || (above && above->device != info.device)) {
-    target.inside_because = fmt::format("\"{}\" is a mount point", target.path);
-  } else if (!mounts.entries.empty()) {
-    target.inside_because = fmt::format("\"{}/{}\" is a mount point", target.path, mounts.entries.front());
-  } else if (!may_write_in(parent)) {
-    target.inside_because = fmt::format("this user cannot write in \"{}\"", parent);
-  }
-  return base::ok();
-}
-
 Result<void> refuse_unfit_mounts(env::FileSystem& files, const env::MountsAt& mounts,
                                  const TargetState& target) {
   if (!mounts.deeper.empty()) {
@@ -141,6 +125,22 @@ bool may_write_in(const std::string& folder) {
   return faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
 }
 
+Result<std::optional<std::string>> why_it_stays(env::FileSystem& files, const std::string& target,
+                                                const env::MountsAt& mounts) {
+  const std::string parent = env::parent_of(target);
+  const auto info = TRY(files.inspect(target));
+  const auto above = TRY(files.inspect_following(parent));
+  std::optional<std::string> because;
+  if (mounts.itself || (info && above && above->device != info->device)) {
+    because = fmt::format("\"{}\" is a mount point", target);
+  } else if (!mounts.entries.empty()) {
+    because = fmt::format("\"{}/{}\" is a mount point", target, mounts.entries.front());
+  } else if (!may_write_in(parent)) {
+    because = fmt::format("this user cannot write in \"{}\"", parent);
+  }
+  return because;
+}
+
 /// A target in a data directory would be part of the next backup of it, and be seen by its server.
 Result<void> refuse_inside_data_directory(env::FileSystem& files, const std::string& target) {
   std::string nearest = env::parent_of(target);
@@ -217,7 +217,8 @@ Result<TargetState> inspect_target(env::FileSystem& files, const std::string& pa
   }
   const env::MountsAt mounts =
       env::mounts_at(TRY(env::read_mount_table(files)), TRY(files.real_path(target.path)));
-  TRY(find_out_placing(files, *info, mounts, target));
+  target.mounted_entries = mounts.entries;
+  target.inside_because = TRY(why_it_stays(files, target.path, mounts));
   if (TRY(is_data_directory(files, target.path))) {
     TRY(inspect_data_directory(files, rules, target));
   } else {

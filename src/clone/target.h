@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "clone/places.h"
 #include "env/file_system.h"
+#include "env/mount_table.h"
 #include "pg/format/control_file.h"
 #include "pg/format/lsn.h"
 
@@ -63,6 +64,10 @@ base::Result<TargetState> inspect_target(env::FileSystem& files, const std::stri
 /// The names in a folder but for those that count as nothing: our own, and what root's mkfs made.
 base::Result<std::vector<std::string>> entries_of(env::FileSystem& files, const std::string& folder);
 bool may_write_in(const std::string& folder);
+/// Why a directory that exists has to keep its place: a rename of the whole would fail, or would take a
+/// mounted disk along.
+base::Result<std::optional<std::string>> why_it_stays(env::FileSystem& files, const std::string& target,
+                                                      const env::MountsAt& mounts);
 /// Refuses a path inside a data directory.
 base::Result<void> refuse_inside_data_directory(env::FileSystem& files, const std::string& target);
 

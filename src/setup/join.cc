@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "clone/claim.h"
 #include "clone/interrupted.h"
 #include "clone/target.h"
+#include "env/folder_lock.h"
 #include "env/process.h"
 #include "pg/format/conf_file.h"
 #include "pg/format/sql_text.h"
@@ -14,7 +16,6 @@
 #include "pg/server/conf_tree.h"
 #include "pg/server/control.h"
 #include "pg/server/debian_create.h"
-#include "setup/folder_lock.h"
 #include "setup/join_checks.h"
 #include "setup/join_settle.h"
 #include "setup/standby_control.h"
@@ -74,7 +75,7 @@ class Join {
     TRY(start());
     TRY(wait_until_streaming());
     TRY(prove());
-    const auto moved = TRY(clone::move_old_directory(target_, clone_environment()));
+    const auto moved = TRY(clone::move_old_directory(*claim_, clone_environment()));
     if (moved && outcome_.copy) outcome_.copy->moved_aside_to = moved;
     return std::move(outcome_);
   }
@@ -85,7 +86,13 @@ class Join {
 
   /// What a run that was killed was renaming is settled first: until then nobody can say what is there.
   Result<bool> settle_target() {
-    target_ = TRY(clone::target_of(options_.data_directory, clone_environment()));
+    if (options_.mode == RunMode::kDryRun) {
+      target_ = TRY(clone::target_of(options_.data_directory, clone_environment()));
+      TRY(clone::refuse_claimed(environment_.files, target_));
+    } else {
+      claim_ = TRY(clone::claim_target(options_.data_directory, clone_environment()));
+      target_ = claim_->target();
+    }
     const auto interrupted = TRY(clone::find_interrupted(environment_.files, target_));
     if (!interrupted) return true;
     if (options_.mode == RunMode::kDryRun) return interrupted->state != clone::PlacementState::kUndone;
@@ -258,7 +265,7 @@ class Join {
   Result<void> take_back_half_made() {
     leftover_ = options_.debian && TRY(server::is_half_made(environment_.files, target_));
     if (!leftover_ || options_.mode == RunMode::kDryRun) return base::ok();
-    const FolderLock lock = TRY(FolderLock::take(env::parent_of(target_)));
+    const env::FolderLock lock = TRY(env::FolderLock::take(env::parent_of(target_)));
     TRY(server::take_back_half_made(environment_.files, target_,
                                     environment_.wait_at_most(kRegisterTimeout)));
     leftover_ = false;
@@ -269,7 +276,7 @@ class Join {
   Result<void> register_cluster() {
     const std::string parent = env::parent_of(target_);
     TRY(env::make_directories(environment_.files, parent, 0755));
-    const FolderLock lock = TRY(FolderLock::take(parent));
+    const env::FolderLock lock = TRY(env::FolderLock::take(parent));
     TRY(server::register_debian_cluster(environment_.files, registration(),
                                         environment_.wait_at_most(kRegisterTimeout)));
     registered_here_ = true;
@@ -343,7 +350,8 @@ class Join {
                                       primary_.in_recovery ? "standby" : "primary", target_));
     if (TRY(is_to_be_registered())) TRY(register_cluster());
     login_ = TRY(keep_standby_login(login_, options_.token, *store_));
-    auto staged = TRY(clone::fetch_clone(clone_options(), clone_environment()));
+    TRY(claim_->complete());
+    auto staged = TRY(clone::fetch_clone(clone_options(), clone_environment(), *claim_));
     SettleOptions settle;
     settle.staging = staged.staging_path();
     settle.target = target_;
@@ -457,6 +465,7 @@ class Join {
   const SetupEnvironment& environment_;
   base::Reporter& reporter_;
   std::string target_;
+  std::optional<clone::Claim> claim_;  ///< but in a dry run
   std::optional<client::SecretStore> store_;
   StandbyLogin login_;
   PrimaryFacts primary_;

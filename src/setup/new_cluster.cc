@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "env/folder_lock.h"
 #include "env/network.h"
 #include "env/process.h"
 #include "pg/format/conf_file.h"
@@ -14,7 +15,6 @@
 #include "pg/server/control.h"
 #include "pg/server/debian_create.h"
 #include "pg/server/server_certificate_maker.h"
-#include "setup/folder_lock.h"
 
 namespace standfast::setup {
 namespace {
@@ -147,7 +147,7 @@ Result<void> make_new_cluster(env::FileSystem& files, const server::Installation
   if (auto made = env::make_directories(files, parent, cluster.debian ? 0755 : 0700); !made) {
     return with_place_hint(std::move(made).error(), env::parent_of(parent));
   }
-  const FolderLock lock = TRY(FolderLock::take(parent));
+  const env::FolderLock lock = TRY(env::FolderLock::take(parent));
   if (cluster.debian) return make_debian(files, cluster, wait);
   const std::string staging = target + ".standfast-init";
   TRY(remove_leftover(files, staging, wait));

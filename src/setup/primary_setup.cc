@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 
 #include "base/time.h"
+#include "env/folder_lock.h"
 #include "pg/server/control.h"
 #include "pg/server/debian_create.h"
 #include "pg/server/installation.h"
 #include "pg/server/private_server.h"
-#include "setup/folder_lock.h"
 #include "setup/new_cluster.h"
 #include "setup/primary_look.h"
 #include "setup/primary_run.h"
@@ -116,10 +116,10 @@ Result<PrimarySetupOutcome> set_up(const PrimarySetupOptions& options, const Set
                                    const PrimaryWish& wish, const client::SecretStore& store,
                                    const server::Cluster& cluster) {
   const bool is_dry = options.mode == RunMode::kDryRun;
-  std::optional<FolderLock> lock;
+  std::optional<env::FolderLock> lock;
   if (!is_dry) {
-    lock.emplace(TRY(FolderLock::take(cluster.data_directory(),
-                                      "another \"standfast primary setup\" runs on this server")));
+    lock.emplace(TRY(env::FolderLock::take(cluster.data_directory(),
+                                           "another \"standfast primary setup\" runs on this server")));
   }
   if (TRY(stands_still(environment.files, cluster))) {
     const auto installation = TRY(installation_of(options, cluster, environment));

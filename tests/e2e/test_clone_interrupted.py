@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness.binaries import DEBIAN
-from harness.clones import (JOURNAL, assert_streams, clone, clone_arguments, clone_environment, primary_by_hand, slots,
+from harness.clones import (JOURNAL, LOCK, assert_streams, clone, clone_arguments, clone_environment, primary_by_hand, slots,
                             staging, start_clone, verify_backup, wait_for_slots, wait_until_copying)
 from harness.cluster import Cluster
 from harness.steps import SLOT
@@ -65,7 +65,7 @@ def test_run_after_a_killed_one_knows_its_slot_and_removes_its_staging(pair, pri
     running.signal(signal.SIGKILL)
     running.wait(10).expect(-9)
     wait_for_slots(primary, {SLOT: ("f", "f")})
-    assert staging(h2) == sorted([left, JOURNAL])
+    assert staging(h2) == sorted([left, JOURNAL, LOCK])
     clone(h1, h2, *SEEDS).expect(0)
     assert staging(h2) == [] and slots(primary) == {SLOT: ("f", "f")}
     verify_backup(h2)
@@ -88,9 +88,34 @@ def test_two_clones_into_one_directory_do_not_meet(pair, primary):
     first = start_clone(h1, h2, *SEEDS, *SLOWLY)
     left = wait_until_copying(first, h2)
     clone(h1, h2, "-R", "-C", "-S", "another").expect_error(20, str(h2.data))
-    assert first.alive and staging(h2) == sorted([left, JOURNAL]) and set(slots(primary)) == {SLOT}
+    assert first.alive and staging(h2) == sorted([left, JOURNAL, LOCK]) and set(slots(primary)) == {SLOT}
     first.signal(signal.SIGINT)
     first.wait(20).expect(4)
+
+
+@pytest.mark.parametrize("disk", [None, "data"])
+def test_clones_of_two_containers_into_one_volume_do_not_meet(pair, primary, disk):
+    """Neither sees the other's process. The first one is found by its lock, also where it has left no journal yet
+    that would name it, and a run that was killed does not hold it any more."""
+    h1, h2 = pair
+    if disk:
+        h2.tmpfs(h2.data, 300)
+    container = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    arguments = clone_arguments(h1, h2, "-R", "-C", "-S")
+    first = h2.start([*container, *h2.standfast_command(*arguments, "first", *SLOWLY)], env=clone_environment(),
+                     user="root")
+    wait_until(lambda: "first" in slots(primary), 20, "the slot of the first run")
+    for option in ([], ["--dry-run"]):
+        second = h2.run([*container, *h2.standfast_command(*arguments, "second", *option)], env=clone_environment(),
+                        user="root")
+        second.expect_error(20, str(h2.data), "process ", "of host ", "hint: ")
+    assert first.alive and set(slots(primary)) == {"first"}
+    first.signal(signal.SIGKILL)
+    first.wait(10)
+    wait_for_slots(primary, {"first": ("f", "f")})
+    clone(h1, h2, "-R", "-C", "-S", "second").expect(0)
+    assert staging(h2) == [] and not (h2.data / ".standfast").exists()
+    assert slots(primary) == {"second": ("f", "f")}
 
 
 def test_primary_killed_on_the_way_leaves_the_statement_that_drops_the_slot(pair, primary):

@@ -11,6 +11,7 @@ from harness.waiting import wait_until
 
 PASSWORD = "b0rrowed:pass\\word"  # with the two characters that a passfile has to escape
 JOURNAL = "data.standfast-clone.json"  # what a clone notes beside its target for the run after a killed one
+LOCK = "data.standfast-lock"  # what it holds while it is at work; a killed one leaves the file, unlocked
 _HBA = """\
 local all all trust
 hostssl replication replicator samenet scram-sha-256

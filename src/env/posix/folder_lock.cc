@@ -1,4 +1,4 @@
-#include "setup/folder_lock.h"
+#include "env/folder_lock.h"
 
 #include <cerrno>
 
@@ -6,7 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-namespace standfast::setup {
+namespace standfast::env {
 
 using base::Error;
 using base::ErrorCode;
@@ -29,4 +29,4 @@ FolderLock::~FolderLock() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-}  // namespace standfast::setup
+}  // namespace standfast::env

@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 
-namespace standfast::setup {
+namespace standfast::env {
 
 class FolderLock {
  public:
@@ -21,13 +21,16 @@ class FolderLock {
   static base::Result<FolderLock> take(const std::string& folder, const std::string& held);
   ~FolderLock();
   FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FolderLock& operator=(FolderLock&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
-  FolderLock& operator=(FolderLock&&) = delete;
 
  private:
   explicit FolderLock(int fd) : fd_(fd) {}
   int fd_;
 };
 
-}  // namespace standfast::setup
+}  // namespace standfast::env
