@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "clone/journal.h"
 #include "env/mount_table.h"
 #include "env/process.h"
 #include "pg/format/utf8.h"
@@ -115,6 +116,22 @@ Result<void> inspect_data_directory(env::FileSystem& files, const TargetRules& r
   return base::ok();
 }
 
+/// Where a link that leads nowhere would lead; no value if the folder of that place is missing too.
+Result<std::optional<std::string>> end_of_links(env::FileSystem& files, std::string path) {
+  constexpr int kMaxLinks = 40;  // as the kernel's own
+  for (int i = 0; i < kMaxLinks; ++i) {
+    const std::string parent = env::parent_of(path);
+    if (!TRY(files.inspect_following(parent))) return std::optional<std::string>();
+    const std::string real_parent = TRY(files.real_path(parent));
+    path = fmt::format("{}/{}", real_parent == "/" ? "" : real_parent, env::base_name_of(path));
+    const auto info = TRY(files.inspect(path));
+    if (!info || info->kind != env::FileKind::kSymlink) return std::optional(std::move(path));
+    const std::string next = TRY(files.read_symlink(path));
+    path = next.starts_with('/') ? next : fmt::format("{}/{}", real_parent, next);
+  }
+  return std::optional<std::string>();
+}
+
 }  // namespace
 
 Error refuse(std::string message, std::string hint) {
@@ -166,11 +183,14 @@ Result<std::string> resolve_target(env::FileSystem& files, const std::string& pa
   const std::string absolute = env::absolute_path(path);
   const auto info = TRY(files.inspect(absolute));
   if (!info || info->kind != env::FileKind::kSymlink) return absolute;
-  if (!TRY(files.inspect_following(absolute))) {
-    return refuse(fmt::format("\"{}\" is a symbolic link to a directory that does not exist", absolute),
-                  "Make that directory, or give another one.");
+  if (TRY(files.inspect_following(absolute))) return files.real_path(absolute);
+  // The directory may be what a run that was killed has moved aside, and settling that brings it back.
+  if (auto end = TRY(end_of_links(files, absolute))) {
+    const auto journal = TRY(read_stale_journal(files, *end));
+    if (journal && journal->placement && journal->placement->has_old) return *std::move(end);
   }
-  return files.real_path(absolute);
+  return refuse(fmt::format("\"{}\" is a symbolic link to a directory that does not exist", absolute),
+                "Make that directory, or give another one.");
 }
 
 Result<std::optional<pid_t>> running_server_of(env::FileSystem& files, const std::string& directory) {

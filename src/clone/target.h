@@ -52,7 +52,8 @@ struct TargetState {
   Placing placing() const { return inside_because ? Placing::kInside : Placing::kBeside; }
 };
 
-/// The absolute path; that of the directory itself where a symbolic link to one was given.
+/// The absolute path; that of the directory itself where a symbolic link to one was given, also of one that
+/// an interrupted run has moved aside.
 base::Result<std::string> resolve_target(env::FileSystem& files, const std::string& path);
 
 /// kTargetRefused.

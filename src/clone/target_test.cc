@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "clone/faulty_file_system.h"
+#include "clone/journal.h"
 #include "clone/outside.h"
 #include "clone/test_support.h"
 
@@ -128,6 +129,22 @@ TEST_F(TargetTest, ALinkStandsForTheDirectoryItLeadsTo) {
   EXPECT_EQ(resolve_target(files_, at("dangling")).error().code, ErrorCode::kTargetRefused);
   EXPECT_EQ(code_of("link", kReplace), ErrorCode::kTargetRefused) << "one that came to be in between";
   EXPECT_EQ(inspect_target(files_, "/", kReplace).error().code, ErrorCode::kTargetRefused);
+}
+
+TEST_F(TargetTest, LinkToADirectoryThatAKilledRunMovedAsideIsFollowed) {
+  ASSERT_TRUE(files_.make_directory(at("disk"), 0700));
+  ASSERT_TRUE(files_.make_symlink("disk", at("to_disk")));
+  ASSERT_TRUE(files_.make_symlink("to_disk/data", at("link")));
+  ASSERT_TRUE(files_.make_symlink(at("link"), at("link_to_link")));
+  ASSERT_TRUE(files_.make_symlink(at("circle"), at("circle")));
+  Journal journal = *new_journal(files_, Placing::kBeside);
+  ASSERT_TRUE(write_journal(files_, at("disk/data"), journal));
+  EXPECT_FALSE(resolve_target(files_, at("link"))) << "that run had moved nothing";
+  journal.placement = JournalPlacement{.time = "1", .has_old = true};
+  ASSERT_TRUE(write_journal(files_, at("disk/data"), journal));
+  for (const char* link : {"link", "link_to_link"})
+    EXPECT_EQ(*resolve_target(files_, at(link)), at("disk/data"));
+  EXPECT_FALSE(resolve_target(files_, at("circle")));
 }
 
 TEST_F(TargetTest, WhatIsMountedDecidesWhereTheCopyIsMade) {

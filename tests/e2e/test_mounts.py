@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from harness.binaries import DEBIAN, npm
-from harness.clones import assert_streams, clone, fill, primary_by_hand, slots, staging, tree, verify_backup
+from harness.clones import (assert_streams, clone, clone_arguments, clone_environment, fill, primary_by_hand, slots,
+                            staging, tree, verify_backup)
 from harness.cluster import Cluster
 from harness.steps import SLOT, assert_replicates, carry_token, join, set_up_primary
 
@@ -219,6 +220,33 @@ def test_link_to_the_data_directory(pair):
     assert h2.data.is_symlink() and (h2.home / "real/PG_VERSION").exists()
     verify_backup(h2)
     assert_streams(primary, h2)
+
+
+@pytest.mark.parametrize("command", ["clone", "join"])
+def test_link_to_a_directory_that_a_killed_run_has_moved_aside(pair, command):
+    """The link leads nowhere then; the next run brings the directory back before it judges the link."""
+    h1, h2 = pair
+    real = h2.home / "real"
+    if command == "clone":
+        primary_by_hand(h1)
+        run = clone_arguments(h1, h2, "-R", "--replace")
+    else:
+        set_up_primary(h1, h2)
+        run = ["join", "-D", h2.data, "--token-file", carry_token(h1, h2), "--replace"]
+    old_cluster(h2)
+    h2.run(["sh", "-c", f"mv {h2.data} {real} && ln -s {real} {h2.data}"]).expect(0)
+    killer = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e",
+              "inject=renameat2:signal=SIGKILL:when=3"]  # the journal, the old directory aside, the copy
+    h2.run([*killer, *h2.standfast_command(*run)], env=clone_environment()).expect(-9)
+    assert h2.data.is_symlink() and not h2.data.exists()
+    plan = h2.standfast(*run, "--dry-run", env=clone_environment()).expect(0)
+    assert "rename back" in plan.out + plan.err and not h2.data.exists()
+    Cluster(h1, DEBIAN).stop()
+    assert h2.standfast(*run, env=clone_environment()).code == 6
+    assert_precious(h2, real)
+    Cluster(h1, DEBIAN).start()
+    h2.standfast(*run, env=clone_environment()).expect(0)
+    assert h2.data.is_symlink() and (real / "standby.signal").exists()
 
 
 def test_link_that_leads_nowhere_is_refused(pair):
