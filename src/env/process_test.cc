@@ -44,6 +44,35 @@ TEST(RunCommand, ProgramLeadsASessionOfItsOwnAndHasNoTerminal) {
   EXPECT_EQ(result.output.substr(0, end + 1), result.output.substr(end + 1));
 }
 
+/// Sends SIGINT to the own group, as a Ctrl-C does, for as long as it lives.
+pid_t start_interrupting() {
+  const pid_t pid = fork();
+  if (pid != 0) return pid;
+  signal(SIGINT, SIG_IGN);
+  while (true) kill(0, SIGINT);
+}
+
+TEST(RunCommand, CtrlCIsForThisProgramAndNeverForOneThatIsBeingStarted) {
+  const pid_t group = fork();
+  if (group == 0) {
+    setpgid(0, 0);
+    signal(SIGINT, [](int) {});
+    const pid_t interrupting = start_interrupting();
+    int ended_by_it = 0;
+    for (int i = 0; i < 50; ++i) {
+      const auto result = run_command({.argv = {"/bin/true"}}, Wait::for_at_most(20s));
+      if (!result || result->exit_code != 0) ++ended_by_it;
+    }
+    kill(interrupting, SIGKILL);
+    waitpid(interrupting, nullptr, 0);
+    _exit(ended_by_it);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(group, &status, 0), group);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "so many of 50 programs were ended";
+}
+
 TEST(RunCommand, EnvironmentCanBeEmptyButForWhatIsSet) {
   setenv("STANDFAST_TEST_VARIABLE", "here", 1);
   Command command{.argv = {"/usr/bin/env"}, .set_env = {{"ONLY", "this"}}};

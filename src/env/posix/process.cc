@@ -135,10 +135,14 @@ struct Launch {
 };
 
 [[noreturn]] void run_child(const Launch& launch) {
-  setsid();  // and a process group; not after exec, so whoever sees the program run can signal it
+  setsid();  // before exec, so whoever sees the program run can signal its group
   sigset_t none;
   sigemptyset(&none);
-  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  for (int number = 1; number < NSIG; ++number) {
+    // What came before that, Ctrl-C, was for our own group. To ignore it is to forget it.
+    signal(number, SIG_IGN);
+    signal(number, SIG_DFL);
+  }
   sigprocmask(SIG_SETMASK, &none, nullptr);
   if (dup2(launch.input, STDIN_FILENO) >= 0 && dup2(launch.output, STDOUT_FILENO) >= 0 &&
       dup2(launch.errors, STDERR_FILENO) >= 0 && chdir(launch.working_directory) == 0) {
