@@ -65,7 +65,7 @@ class Collector {
       CHECK(first_error.has_value());
       return *std::move(first_error);
     }
-    if (!first_error) ask_upwards();
+    if (!first_error) TRY(ask_upwards());
     input_.max_lag = options_.max_lag;
     StatusReport report = make_report(input_);
     report.views = std::move(views_);
@@ -84,7 +84,7 @@ class Collector {
   }
 
   /// What a standby follows, and what that follows, up to the primary, when only standbys were named.
-  void ask_upwards() {
+  Result<void> ask_upwards() {
     ServerFacts lowest = input_.servers.front();
     for (std::size_t hop = 0; hop < kMostHops && !has_primary(); ++hop) {
       const std::string what = hop == 0 ? "the primary" : fmt::format("what {} follows", lowest.describe());
@@ -92,8 +92,9 @@ class Collector {
       auto asked = login ? ask(*login, options_.detail, environment_.wait_at_most(options_.timeout))
                          : Result<Asked>(login.error());
       if (!asked) {
+        if (environment_.stop.is_set()) return env::cancelled_error();
         input_.unreachable.push_back({what, std::move(asked).error(), Source::kPrimaryConninfo});
-        return;
+        break;
       }
       lowest = asked->facts;
       const bool is_known =
@@ -102,6 +103,7 @@ class Collector {
           });
       if (!is_known) take(*std::move(asked));
     }
+    return base::ok();
   }
 
   const StatusOptions& options_;

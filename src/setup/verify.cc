@@ -80,6 +80,8 @@ class Verification {
     const auto grace = base::Deadline::after(kGrace);
     while (true) {
       look_for_standby(pair_, environment_);
+      // Who could not be asked in time is only left out; who was not asked because of Ctrl-C is not.
+      if (environment_.stop.is_set()) return env::cancelled_error();
       LookedAt looked = TRY(look_at_pair(pair_.facts()));
       const bool may_change = looked.failure && looked.failure->code != ErrorCode::kPermission &&
                               looked.failure->code != ErrorCode::kPrecondition &&
@@ -371,6 +373,7 @@ std::string_view describe(CheckResult result) {
 
 Result<VerifyOutcome> run_verify(const VerifyOptions& options, const SetupEnvironment& environment) {
   Pair pair = TRY(open_pair(options.servers, environment));
+  if (environment.stop.is_set()) return env::cancelled_error();
   pair.standby_name = options.standby_name;
   return Verification(options, environment, std::move(pair)).run();
 }

@@ -15,6 +15,7 @@ from harness.cluster import Cluster, wait_for_replay
 from harness.secret_scan import SecretScan, secrets_of
 from harness.waiting import wait_until
 
+CANCELLED = 4
 NOT_STREAMING, LAGGING, SLOT_LOST, SLOT_INACTIVE, UNREACHABLE, PAUSED, DELAYED, NOT_REPLICATING = range(30, 38)
 
 
@@ -130,6 +131,35 @@ def stopped(h2):
         yield
     finally:
         h2.standfast("standby", "start", "-D", h2.data).expect(0)
+
+
+@contextlib.contextmanager
+def frozen(host):
+    """A server that takes connections and answers none of them."""
+    pid = int((host.data / "postmaster.pid").read_text().split("\n", maxsplit=1)[0])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def connections(host, to):
+    return len(host.run(["ss", "-Htn", "dst", f"{to.address}:{to.server_socket()[0]}"], user="root").out.splitlines())
+
+
+@pytest.mark.parametrize("command", ["status", "verify"])
+def test_ctrl_c_while_the_other_side_is_asked_is_told_as_such(joined, command):
+    """What could not be asked because of it is not judged as if it had not answered."""
+    h1, h2 = joined
+    asking, asked = (h2, h1) if command == "status" else (h1, h2)
+    before = connections(asking, asked)
+    with frozen(asked):
+        running = asking.start(asking.standfast_command(command, "-D", asking.data))
+        wait_until(lambda: connections(asking, asked) > before or not running.alive, 20, "a connection")
+        running.signal(signal.SIGINT)
+        running.wait(20).expect(CANCELLED)
+    assert_well(h1, h2)
 
 
 def test_pair_that_is_well(joined):
