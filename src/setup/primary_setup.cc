@@ -121,7 +121,7 @@ Result<PrimarySetupOutcome> set_up(const PrimarySetupOptions& options, const Set
     lock.emplace(TRY(env::FolderLock::take(cluster.data_directory(),
                                            "another \"standfast primary setup\" runs on this server")));
   }
-  if (TRY(stands_still(environment.files, cluster))) {
+  if (TRY(stands_still(cluster, environment))) {
     const auto installation = TRY(installation_of(options, cluster, environment));
     const StoppedCluster stopped{cluster, installation, store};
     if (is_dry) return plan_stopped(stopped, options, wish, environment);

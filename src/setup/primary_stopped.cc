@@ -26,6 +26,8 @@ using base::Result;
 /// One deadline for its start, recovery after a crash included.
 constexpr base::Seconds kPrivateStartTimeout{600};
 constexpr base::Seconds kStartTimeout{120};
+/// Of a server that is just starting, from its process id to its socket: preloaded libraries, certificates.
+constexpr base::Seconds kSocketTimeout{20};
 
 Result<void> refuse_standby(const server::Cluster& cluster) {
   if (!TRY(cluster.is_standby())) return base::ok();
@@ -126,9 +128,9 @@ class FileLooker {
 
 }  // namespace
 
-Result<bool> stands_still(env::FileSystem& files, const server::Cluster& cluster) {
-  const auto postmaster = TRY(cluster.running());
-  return !postmaster || server::is_private(files, *postmaster);
+Result<bool> stands_still(const server::Cluster& cluster, const SetupEnvironment& environment) {
+  const auto postmaster = TRY(server::settled_postmaster(cluster, environment.wait_at_most(kSocketTimeout)));
+  return !postmaster || server::is_private(environment.files, *postmaster);
 }
 
 Result<PrimarySetupOutcome> plan_stopped(const StoppedCluster& stopped, const PrimarySetupOptions& options,

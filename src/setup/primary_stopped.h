@@ -23,7 +23,7 @@ struct StoppedCluster {
 };
 
 /// Whether the server stands still, but for one on a private socket that a killed run left.
-base::Result<bool> stands_still(env::FileSystem& files, const server::Cluster& cluster);
+base::Result<bool> stands_still(const server::Cluster& cluster, const SetupEnvironment& environment);
 
 /// With leave to restart the server is started at the end by whatever runs it, and the run goes on to the
 /// logins and the tokens; else the outcome is kPendingRestart.

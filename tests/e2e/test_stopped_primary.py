@@ -1,12 +1,15 @@
 """`primary setup` on a cluster whose server stands still: it is started where nobody else reaches it, changed, and
 stopped again, however the run ends."""
 
+import os
+import shutil
 import signal
 
 import pytest
 
 from harness import steps
 from harness.binaries import DEBIAN, npm
+from harness.certificates import give_certificate
 from harness.cluster import Cluster
 from harness.state import assert_unchanged, files_of, state_of
 from harness.waiting import wait_until
@@ -173,6 +176,59 @@ def test_what_a_killed_run_left_is_taken_over_and_stopped(host):
     assert_stands_still(host, options)
     server.start()
     assert host.psql("SHOW unix_socket_directories") == "/tmp" and host.psql("SHOW listen_addresses") == "*"
+
+
+def test_what_a_run_left_that_was_killed_before_it_had_a_socket_is_taken_over_too(host):
+    """Between its process id and its socket the server reads its certificate, here from a pipe."""
+    server = Cluster(host, DEBIAN).init()
+    give_certificate(host)
+    server.configure(ssl="on").start().stop()
+    options = (host.data / "postmaster.opts").read_text()
+    path = host.data / "server.crt"
+    text = path.read_text()
+    path.unlink()
+    os.mkfifo(path)
+    shutil.chown(path, "postgres", "postgres")
+    running = begin_and_wait_until_it_runs(host)
+    running.signal(signal.SIGKILL)
+    assert running.wait().code == -signal.SIGKILL
+    assert (host.data / "postmaster.pid").read_text().split("\n")[4:] == ["", ""], "it is to be without a socket yet"
+    again = host.start(host.standfast_command(*arguments(host)))
+    with pytest.raises(AssertionError):
+        wait_until(lambda: not again.alive, 2, "the end of a run that has to wait for the socket")
+    pipe = path.rename(host.folder / "pipe")
+    host.write(path, text)
+    pipe.write_text(text)
+    done = again.wait().expect(PENDING)
+    assert "took over" in done.out + done.err
+    assert_stands_still(host, options)
+
+
+_PG_CTL_AFTER_ANOTHER = """#!/bin/sh
+# Before the first start, another run's server comes up, in a folder of its own.
+ours=$(printf '%s\\n' "$@" | sed -n 's|.*unix_socket_directories=\\([^ ]*\\).*|\\1|p')
+if [ -n "$ours" ] && mkdir -m 700 /tmp/standfast-private-another; then
+  cp "$ours/postmaster.opts" /tmp/standfast-private-another/
+  touch {folder}/came
+  (for word; do set -- "$@" "$(printf %s "$word" | sed "s|$ours|/tmp/standfast-private-another|g")"; shift; done
+   exec {real} "$@") >/dev/null 2>&1
+fi
+exec {real} "$@"
+"""
+
+
+def test_server_of_a_killed_run_that_comes_up_only_now_is_taken_over_too(host):
+    stopped(host)
+    options = (host.data / "postmaster.opts").read_text()
+    programs = host.folder / "bin"
+    programs.mkdir()
+    for name in ("postgres", "initdb"):
+        host.write(f"bin/{name}", f'#!/bin/sh\nexec {DEBIAN.program(name)} "$@"\n', mode=0o755)
+    host.write("bin/pg_ctl", _PG_CTL_AFTER_ANOTHER.replace("{real}", str(DEBIAN.program("pg_ctl")))
+               .replace("{folder}", str(host.home)), mode=0o755)
+    set_up(host, "--pg-bin", programs).expect(PENDING)
+    assert (host.home / "came").exists()
+    assert_stands_still(host, options)
 
 
 def test_nobody_else_reaches_it(host):

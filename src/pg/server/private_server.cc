@@ -87,6 +87,19 @@ std::optional<std::string> private_folder_in(std::string_view postmaster_options
   return std::string(rest.substr(0, rest.find_first_of("\" \n")));
 }
 
+Result<std::optional<PostmasterPid>> settled_postmaster(const Cluster& cluster, const env::Wait& wait) {
+  while (true) {
+    auto postmaster = TRY(cluster.running());
+    // Its state is written after its sockets.
+    const bool is_settled = !postmaster || !postmaster->socket_directory.empty() ||
+                            postmaster->status != PostmasterStatus::kUnknown;
+    if (is_settled || wait.deadline.passed()) return postmaster;
+    if (wait.stopped()) return env::cancelled_error();
+    static_cast<void>(
+        env::wait_for(-1, 0, {wait.deadline.earlier(base::Deadline::after(kPollInterval)), wait.stop}));
+  }
+}
+
 bool is_private(env::FileSystem& files, const PostmasterPid& postmaster) {
   return postmaster.socket_directory.starts_with(kPrivateFolderPrefix) &&
          is_own_folder(files, postmaster.socket_directory);
@@ -104,7 +117,7 @@ Result<PrivateServer> PrivateServer::start(env::FileSystem& files, const Cluster
 Result<std::optional<PrivateServer>> PrivateServer::take_over(env::FileSystem& files, const Cluster& cluster,
                                                               const Installation& installation,
                                                               const env::Wait& wait) {
-  const auto postmaster = TRY(cluster.running());
+  const auto postmaster = TRY(settled_postmaster(cluster, wait));
   if (!postmaster || !is_private(files, *postmaster)) return std::optional<PrivateServer>();
   PrivateServer server(files, cluster, installation, postmaster->socket_directory);
   TRY(server.wait_until_ready(wait));
@@ -146,7 +159,13 @@ Result<void> PrivateServer::launch(const env::Wait& wait) {
        log_path(), "-o", private_server_options(folder_, cluster_.configuration_file()), "start"},
       wait);
   if (!said) return said.error();
-  const auto postmaster = TRY(cluster_.running());
+  const auto postmaster = TRY(settled_postmaster(cluster_, wait));
+  if (postmaster && is_private(*files_, *postmaster) && postmaster->socket_directory != folder_) {
+    // That of a killed run, which had not even a process id when it was looked for.
+    TRY(remove_folder());
+    folder_ = postmaster->socket_directory;
+    return wait_until_ready(wait);
+  }
   if (postmaster && postmaster->accepts_connections()) return base::ok();
   const std::string tail = read_log_tail(*files_, log_path(), 0, cluster_.data_directory());
   return explain_start_failure(cluster_.data_directory(), log_path(), tail,
@@ -194,15 +213,9 @@ Result<void> PrivateServer::stop() {
   return remove_folder();
 }
 
-/// One that is just starting has not written yet where its socket is; without a socket it is another one.
 Result<bool> PrivateServer::is_running(const env::Wait& wait) const {
-  while (true) {
-    const auto postmaster = TRY(cluster_.running());
-    if (!postmaster) return false;
-    if (!postmaster->socket_directory.empty()) return postmaster->socket_directory == folder_;
-    if (postmaster->accepts_connections() || wait.deadline.passed()) return false;
-    static_cast<void>(env::wait_for(-1, 0, {wait.deadline.earlier(base::Deadline::after(kPollInterval))}));
-  }
+  const auto postmaster = TRY(settled_postmaster(cluster_, wait));
+  return postmaster && postmaster->socket_directory == folder_;
 }
 
 Result<void> PrivateServer::remove_folder() {

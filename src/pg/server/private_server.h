@@ -71,6 +71,9 @@ class PrivateServer {
   std::string folder_;  ///< "" once stopped
 };
 
+/// The server that runs, once it has written where its socket is, which it does some time after its process
+/// id: before that nobody can say whether it is a private one. Bounded; what has no socket by then has none.
+base::Result<std::optional<PostmasterPid>> settled_postmaster(const Cluster& cluster, const env::Wait& wait);
 /// Whether this running server is one that only a run of Standfast reaches.
 bool is_private(env::FileSystem& files, const PostmasterPid& postmaster);
 
