@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "cli/root_channel.h"
+#include "cli/root_service.h"
 #include "env/process.h"
 
 namespace standfast::cli {
@@ -27,9 +28,6 @@ using base::Result;
 /// A Ctrl-C goes to the child by itself, and so does a signal to the process group. What is passed on comes
 /// this much later, so that it never looks like the second Ctrl-C that ends a program at once.
 constexpr int kForwardAfterMs = 100;
-/// How long a process that has served a request may take to be gone.
-constexpr int kWorkerEndsWithinMs = 1000;
-constexpr int kWorkerPollMs = 5;
 
 std::string name_of_user(uid_t uid) {
   const auto user = env::find_user(uid);
@@ -121,37 +119,28 @@ Result<void> check_is_owner(env::FileSystem& files, const OwnerRule& rule) {
   _exit(code);
 }
 
-/// The half that stays root: passes signals on, serves the child's requests, and waits for its end.
+/// The half that stays root: passes signals on, has the child's requests served, and waits for its end.
 class Parent {
  public:
-  Parent(env::FileSystem& files, RootLeave leave, pid_t child, Channel channel, int signals)
-      : files_(files),
-        leave_(std::move(leave)),
-        child_(child),
-        channel_(std::move(channel)),
-        signals_(signals) {}
+  Parent(RootService service, pid_t child, int signals)
+      : service_(std::move(service)), child_(child), signals_(signals) {}
 
   int wait_for_child() {
     while (true) {
-      pollfd fds[] = {{signals_, POLLIN, 0}, {channel_.fd(), POLLIN, 0}};
+      pollfd fds[] = {{signals_, POLLIN, 0}, {service_.fd(), POLLIN, 0}};
       if (poll(fds, std::size(fds), -1) < 0) continue;
-      if (fds[1].revents != 0) serve_request();
+      if (fds[1].revents != 0) service_.take_request();
       if (fds[0].revents != 0) take_signal();
-      if (const auto code = ended()) {
-        stop_worker();
-        return *code;
-      }
+      service_.reap();
+      int status = 0;
+      if (waitpid(child_, &status, WNOHANG) != child_) continue;
+      service_.finish(WIFSIGNALED(status) ? RootService::ChildEnd::kKilled
+                                          : RootService::ChildEnd::kByItself);
+      return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     }
   }
 
  private:
-  std::optional<int> ended() {
-    int status = 0;
-    if (worker_ > 0 && waitpid(worker_, nullptr, WNOHANG) == worker_) worker_ = 0;
-    if (waitpid(child_, &status, WNOHANG) != child_) return std::nullopt;
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  }
-
   void take_signal() {
     signalfd_siginfo info{};
     if (read(signals_, &info, sizeof info) != sizeof info) return;
@@ -164,53 +153,16 @@ class Parent {
     kill(child_, insists ? SIGINT : SIGTERM);
   }
 
-  /// A request may take minutes, so a process of its own serves it; it answers on the same socket.
-  void serve_request() {
-    const auto message = channel_.receive();
-    if (!message) return;
-    if (worker_is_busy()) {
-      channel_.answer(Error(ErrorCode::kInUse, "root is still busy with the request before"));
-      return;
-    }
-    worker_ = fork();
-    if (worker_ == 0) {
-      sigset_t none;
-      sigemptyset(&none);
-      for (const int number : {SIGINT, SIGTERM, SIGHUP}) signal(number, number == SIGINT ? SIG_IGN : SIG_DFL);
-      pthread_sigmask(SIG_SETMASK, &none, nullptr);
-      channel_.answer(cli::serve_request(files_, leave_, *message));
-      _exit(0);
-    }
-    if (worker_ < 0) channel_.answer(error_from_errno(errno, "could not make a process for a request"));
-  }
-
-  /// One that has answered ends at once, but the next request may be here before its end is.
-  bool worker_is_busy() {
-    for (int waited_ms = 0; worker_ > 0 && waited_ms < kWorkerEndsWithinMs; waited_ms += kWorkerPollMs) {
-      if (waitpid(worker_, nullptr, WNOHANG) == worker_) worker_ = 0;
-      if (worker_ > 0) poll(nullptr, 0, kWorkerPollMs);
-    }
-    return worker_ > 0;
-  }
-
-  void stop_worker() {
-    if (worker_ <= 0) return;
-    kill(worker_, SIGTERM);
-    while (waitpid(worker_, nullptr, 0) < 0 && errno == EINTR) {
-    }
-  }
-
-  env::FileSystem& files_;
-  RootLeave leave_;
+  RootService service_;
   pid_t child_;
-  Channel channel_;
   int signals_;
-  pid_t worker_ = 0;
   bool was_interrupted_ = false;
 };
 
 Result<int> run_in_child(env::FileSystem& files, const OwnerRule& rule, const env::UserInfo& user,
                          const std::function<int(server::RootHelper*)>& body) {
+  RootLeave leave{TRY(hold_directory(files, rule.data_directory, user.uid)),
+                  FirewallLeave(rule.firewall_addresses)};
   auto [ours, theirs] = TRY(make_channel());
   sigset_t handled;
   sigset_t before;
@@ -230,8 +182,7 @@ Result<int> run_in_child(env::FileSystem& files, const OwnerRule& rule, const en
   if (child > 0) {
     const int signals = signalfd(-1, &handled, SFD_CLOEXEC);
     CHECK(signals >= 0);
-    RootLeave leave{rule.data_directory, rule.firewall_addresses};
-    code = Parent(files, std::move(leave), child, std::move(ours), signals).wait_for_child();
+    code = Parent(RootService(files, std::move(leave), std::move(ours)), child, signals).wait_for_child();
     close(signals);
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -116,6 +116,14 @@ std::string firewall_command(Firewall firewall, const std::string& address_cidr,
                      rich_rule(address_cidr, port));
 }
 
+std::string closing_command(Firewall firewall, const std::string& address_cidr, std::uint16_t port) {
+  if (firewall == Firewall::kUfw) {
+    return fmt::format("ufw delete allow proto tcp from {} to any port {}", address_cidr, port);
+  }
+  const std::string removal = fmt::format("--remove-rich-rule='{}'", rich_rule(address_cidr, port));
+  return fmt::format("firewall-cmd --permanent {0}; firewall-cmd {0}", removal);
+}
+
 bool is_loopback(const std::string& address_cidr) {
   return address_cidr.starts_with("127.") || address_cidr == "::1/128";
 }

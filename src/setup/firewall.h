@@ -37,6 +37,8 @@ base::Result<std::optional<InstalledFirewall>> find_firewall(
     env::FileSystem& files, std::span<const std::string_view> folders = kSystemFolders);
 /// Admits that address and no other to the port.
 std::string firewall_command(Firewall firewall, const std::string& address_cidr, std::uint16_t port);
+/// Takes that back, for now and for later.
+std::string closing_command(Firewall firewall, const std::string& address_cidr, std::uint16_t port);
 /// Loopback never passes a firewall's rules for other hosts.
 bool is_loopback(const std::string& address_cidr);
 

@@ -15,6 +15,12 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
+namespace {
+
+constexpr base::Seconds kCloseFirewallTimeout{120};
+
+}  // namespace
+
 // ---------------------------------------------------------------- slots, tokens, firewall
 
 bool PrimaryRun::can_create_slots() const {
@@ -160,13 +166,22 @@ Result<void> PrimaryRun::open_firewall() {
   return base::ok();
 }
 
-/// Of a run that failed: what it opened is closed again.
+/// Of a run that failed: what it opened is closed again. Root does one thing after the other, so this waits
+/// for an opening that was given up as well.
 void PrimaryRun::close_firewall() {
   for (const std::string& address : opened_) {
-    const auto closed =
+    const auto answer =
         environment_.root->change_firewall({server::FirewallAction::kClose, address, look_->state.port},
-                                           env::Wait::for_at_most(kStatementTimeout));
-    if (!closed) report().warn("the firewall still lets " + address + " in", closed.error().message + ".");
+                                           env::Wait::for_at_most(kCloseFirewallTimeout));
+    if (answer && (*answer == server::FirewallAnswer::kClosed || *answer == server::FirewallAnswer::kNone)) {
+      continue;
+    }
+    const auto firewall = find_firewall(environment_.files);
+    report().warn(fmt::format("the firewall may still let {} in to port {}{}", address, look_->state.port,
+                              answer ? "" : ": " + answer.error().message),
+                  firewall && *firewall
+                      ? "As root: " + closing_command((*firewall)->kind, address, look_->state.port)
+                      : "Look at its rules.");
   }
   opened_.clear();
 }

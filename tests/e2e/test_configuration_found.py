@@ -4,17 +4,20 @@ files, pg_hba.conf that is a link, a mount or read-only, and sockets in odd plac
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from harness import steps
+from harness import steps, sweep
 from harness.binaries import DEBIAN, npm
 from harness.cluster import Cluster
 from harness.state import assert_unchanged, state_of
+from harness.waiting import wait_until
 
 STANDBY = "10.20.20.2"
-PERMISSION, IN_USE, PRECONDITION, DISK_FULL = 5, 20, 10, 11
+CANCELLED, PERMISSION, IN_USE, PRECONDITION, DISK_FULL = 4, 5, 20, 10, 11
 MAJORS = pytest.mark.parametrize("major", [12, 15, 18])
 
 
@@ -460,3 +463,77 @@ def test_run_that_fails_closes_the_firewall_again(host, firewall):
     failed.expect_error(19, "firewall-cmd --add-rich-rule", "hint: ")
     calls = (firewall / "calls").read_text().splitlines()
     assert calls[-1] == f"--remove-rich-rule={_RULE}" and not list(host.secrets.rglob("*.token"))
+
+
+_SLOW_OPENING = "--add-rich-rule=*) touch {folder}/opening; until [ -e {folder}/go ]; do sleep 0.05; done;"
+
+
+def interrupted_while_it_opens(host, firewall):
+    """A run that is in the midst of opening the firewall; it goes on when there is a file `go`."""
+    listening(host)
+    text = (firewall / "firewall-cmd").read_text()
+    (firewall / "firewall-cmd").write_text(text.replace("--add-rich-rule=*)", _SLOW_OPENING.format(folder=firewall)))
+    running = host.start(host.standfast_command("primary", "setup", "-D", host.data, "--standby", STANDBY, "--open-firewall"),
+                         user="root")
+    wait_until((firewall / "opening").exists, 30, "the firewall is being opened")
+    running.signal(signal.SIGINT)
+    return running
+
+
+def request_waits(host):
+    """Something was sent to root's half and is not read yet."""
+    lines = host.run(["ss", "-xH"], record=False).out.splitlines()
+    return any(line.split()[0] == "u_seq" and line.split()[2] != "0" for line in lines)
+
+
+def test_interrupt_while_root_opens_the_firewall_closes_it_again(host, firewall):
+    running = interrupted_while_it_opens(host, firewall)
+    wait_until(lambda: request_waits(host), 10, "the closing waits for the opening")
+    (firewall / "go").touch()
+    interrupted = running.wait()
+    assert interrupted.code == CANCELLED and "firewall may still" not in interrupted.err, interrupted
+    assert (firewall / "rules").read_text() == ""
+    assert (firewall / "calls").read_text().splitlines()[-2:] == [f"--permanent --remove-rich-rule={_RULE}",
+                                                                  f"--remove-rich-rule={_RULE}"]
+
+
+def test_second_interrupt_leaves_the_closing_to_root(host, firewall):
+    running = interrupted_while_it_opens(host, firewall)
+    wait_until(lambda: request_waits(host), 10, "the closing waits for the opening")
+    running.signal(signal.SIGINT)
+    wait_until(lambda: not processes_of("postgres", host), 10, "the half that is not root's is gone")
+    (firewall / "go").touch()
+    assert running.wait().code == 130
+    assert (firewall / "rules").read_text() == ""
+
+
+def processes_of(user, host):
+    found = []
+    for pid in sweep.pids_in([host.namespace]):
+        with contextlib.suppress(OSError):
+            process = Path(f"/proc/{pid}")
+            if process.owner() == user and (process / "exe").readlink() == host.network.program:
+                found.append(pid)
+    return found
+
+
+def test_run_that_is_killed_while_root_opens_the_firewall_leaves_nothing_open(host, firewall):
+    running = interrupted_while_it_opens(host, firewall)
+    (pid,) = processes_of("postgres", host)
+    os.kill(pid, signal.SIGKILL)
+    (firewall / "go").touch()
+    assert running.wait().code == 137
+    assert (firewall / "rules").read_text() == ""
+
+
+def test_firewall_that_cannot_be_closed_is_said_with_the_command(host, firewall):
+    text = (firewall / "firewall-cmd").read_text()
+    (firewall / "firewall-cmd").write_text(text.replace("--remove-rich-rule=*)", "--remove-rich-rule=*) exit 9;"))
+    running = interrupted_while_it_opens(host, firewall)
+    wait_until(lambda: request_waits(host), 10, "the closing waits for the opening")
+    (firewall / "go").touch()
+    interrupted = running.wait()
+    interrupted.expect_error(CANCELLED, f"the firewall may still let {STANDBY}/32 in to port 5432",
+                             f"As root: firewall-cmd --permanent --remove-rich-rule='{_RULE}'; "
+                             f"firewall-cmd --remove-rich-rule='{_RULE}'")
+    assert (firewall / "rules").read_text() == f"kept {_RULE}\nnow {_RULE}\n"

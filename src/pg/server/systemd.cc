@@ -103,21 +103,36 @@ std::optional<std::string> data_directory_in_environment(std::string_view shown)
   return std::nullopt;
 }
 
-Result<bool> unit_runs_data_directory(env::FileSystem& files, const std::string& unit,
-                                      const std::string& data_directory, const env::Wait& wait) {
-  const auto major = major_of_unit(unit);
-  if (!major) return false;
+namespace {
+
+/// The directory that a unit is set up to run, if it is the one asked about; "" for another.
+Result<std::string> directory_if_run(env::FileSystem& files, const std::string& unit, int major,
+                                     const std::string& data_directory, const env::Wait& wait) {
   if (unit.starts_with("postgresql@")) {
-    const auto debian = TRY(find_debian_cluster(files, data_directory, *major));
-    return debian && debian->unit() == unit;
+    const auto debian = TRY(find_debian_cluster(files, data_directory, major));
+    if (!debian || debian->unit() != unit) return std::string();
+    return data_directory_of_configuration(files, debian->configuration_directory);
   }
   const auto shown = TRY(env::run_command(
       {.argv = {systemctl(), "show", "-p", "Environment", "--", unit}, .set_env = {{"LC_ALL", "C"}}}, wait));
   const auto named = data_directory_in_environment(shown.output);
-  if (!named) return false;
+  if (!named) return std::string();
   const auto theirs = files.real_path(*named);
   const auto ours = files.real_path(data_directory);
-  return theirs && ours && *theirs == *ours;
+  return theirs && ours && *theirs == *ours ? *theirs : std::string();
+}
+
+}  // namespace
+
+Result<bool> unit_runs_data_directory(env::FileSystem& files, const std::string& unit,
+                                      const std::string& data_directory, const env::Wait& wait,
+                                      std::optional<uid_t> owner) {
+  const auto major = major_of_unit(unit);
+  if (!major) return false;
+  const std::string named = TRY(directory_if_run(files, unit, *major, data_directory, wait));
+  if (named.empty() || !owner) return !named.empty();
+  const auto info = TRY(files.inspect_following(named));
+  return info && info->owner == *owner;
 }
 
 Result<std::optional<std::string>> find_unit(env::FileSystem& files, const std::string& data_directory,

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "base/result.h"
 #include "env/file_system.h"
 #include "env/stop_event.h"
@@ -34,9 +36,11 @@ bool systemd_runs();
 base::Result<std::optional<std::string>> find_unit(env::FileSystem& files, const std::string& data_directory,
                                                    int major, const env::Wait& wait);
 /// Whether `unit` has the name of a PostgreSQL server's unit and runs this data directory. Both ends of a
-/// RootHelper ask it, root before it does what it is asked to.
+/// RootHelper ask it, root before it does what it is asked to: with the `owner` that the directory which the
+/// unit itself names must have, for what lies at a path in his own folders is his to exchange.
 base::Result<bool> unit_runs_data_directory(env::FileSystem& files, const std::string& unit,
-                                            const std::string& data_directory, const env::Wait& wait);
+                                            const std::string& data_directory, const env::Wait& wait,
+                                            std::optional<uid_t> owner = {});
 
 /// What `systemctl show` says of a unit.
 struct UnitState {
