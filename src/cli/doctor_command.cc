@@ -70,7 +70,11 @@ class DoctorCommand final : public Command {
  private:
   /// "" when there is none; kUsage when there are several.
   static Result<std::string> the_only_cluster(CommandContext& context) {
-    if (server::find_clusters(context.files).empty()) return std::string();
+    const auto found = server::find_clusters(context.files);
+    if (server::without_claims(found).empty()) {
+      say_claims(found, context);
+      return std::string();
+    }
     return take_data_directory("", std::nullopt, context);
   }
 

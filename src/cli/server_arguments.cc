@@ -80,7 +80,7 @@ void ServerArguments::take_the_only_cluster(CommandContext& context) {
   for (const char* variable : {"PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE"}) {
     if (is_set(variable)) return;
   }
-  const auto found = server::find_clusters(context.files);
+  const auto found = server::without_claims(server::find_clusters(context.files));
   if (found.size() != 1 || found.front().state != server::RunState::kRunning) return;
   context.reporter.info("found " + found.front().describe());
   data_directory_ = found.front().data_directory;

@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "pg/server/cluster_search.h"
-
 namespace standfast::cli {
 namespace {
 
@@ -14,9 +12,12 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-std::string take(const server::FoundCluster& found, CommandContext& context) {
-  context.reporter.info("found " + found.describe());
-  return found.data_directory;
+Result<std::string> take(const std::vector<server::FoundCluster>& found, std::optional<std::uint16_t> port,
+                         CommandContext& context) {
+  const auto chosen = TRY(server::choose_cluster(found, port));
+  context.reporter.info("found " + chosen.describe());
+  say_claims(found, context);
+  return chosen.data_directory;
 }
 
 Result<std::optional<server::DebianName>> cluster_named(const std::string& text) {
@@ -49,8 +50,15 @@ Result<std::string> take_data_directory(const std::string& option, std::optional
     std::string named = TRY(named_data_directory(option, context));
     if (!named.empty()) return named;
   }
-  const auto found = server::find_clusters(context.files);
-  return take(TRY(server::choose_cluster(found, port)), context);
+  return take(server::find_clusters(context.files), port, context);
+}
+
+void say_claims(const std::vector<server::FoundCluster>& found, CommandContext& context) {
+  for (const server::FoundCluster& cluster : found) {
+    if (!cluster.is_claimed) continue;
+    context.reporter.info(fmt::format("a server seems to run in {} as well; root takes that only with -D",
+                                      cluster.data_directory));
+  }
 }
 
 Result<server::NewPlace> take_new_place(const NewClusterArguments& arguments,
@@ -65,9 +73,7 @@ Result<server::NewPlace> take_new_place(const NewClusterArguments& arguments,
   const bool is_named = query.cluster || !query.data_directory.empty();
   if (!is_named && on_several == server::OnSeveralMajors::kNewest) {
     const auto found = server::find_clusters(context.files);
-    if (!found.empty()) {
-      query.data_directory = take(TRY(server::choose_cluster(found, std::nullopt)), context);
-    }
+    if (!found.empty()) query.data_directory = TRY(take(found, std::nullopt, context));
   }
   auto place = TRY(server::find_new_place(context.files, query, on_several));
   if (query.data_directory.empty()) {

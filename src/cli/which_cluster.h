@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/command.h"
+#include "pg/server/cluster_search.h"
 #include "pg/server/new_place.h"
 
 namespace standfast::cli {
@@ -22,6 +24,9 @@ base::Result<std::string> named_data_directory(const std::string& option, Comman
 /// That, else the one cluster there is, or the one with that port.
 base::Result<std::string> take_data_directory(const std::string& option, std::optional<std::uint16_t> port,
                                               CommandContext& context);
+
+/// The clusters that root does not take without -D.
+void say_claims(const std::vector<server::FoundCluster>& found, CommandContext& context);
 
 struct NewClusterArguments {
   std::string data_directory = {};                ///< -D

@@ -136,3 +136,31 @@ def test_root_reads_a_token_that_only_root_may_read(network):
     token.write_text("no token")
     host.standfast("join", "-D", host.data, "--token-file", token, user="root").expect_error(18, "not a token")
     host.standfast("join", "-D", host.data, "--token-file", token).expect_error(PERMISSION, str(token))
+
+
+def test_root_does_not_take_a_cluster_for_what_a_process_says(network):
+    """Anybody may run a program called postgres wherever he likes."""
+    host = network.host("h1", "10.20.20.1")
+    server = Cluster(host, DEBIAN).init().configure(listen_addresses="'*'").start()
+    before = state_of(host)
+    unnamed = ["primary", "setup", "--standby", "10.20.20.2", "--dry-run"]
+    for port in ([], ["-p", "5432"]):
+        refused = host.standfast(*unnamed, *port, user="root")
+        refused.expect_error(2, "hint: ", f"-D {host.data}  (only a process tells of it)")
+    assert f"found PostgreSQL 15 in {host.data}" in host.standfast(*unnamed).expect(0).out
+    assert f"found PostgreSQL 15 in {host.data}" not in host.standfast("status", user="root").out
+    named = host.standfast(*unnamed, "-D", host.data, user="root").expect(0)
+    assert "what would be done" in named.out
+    assert_unchanged(before, state_of(host))
+    server.stop()
+
+
+def test_process_of_somebody_else_does_not_come_in_the_way_of_debians_cluster(network):
+    host = network.host("h1", "10.20.20.1")
+    Cluster(host, DEBIAN).init().start()
+    host.run(["pg_createcluster", "15", "main"]).expect(0)
+    planned = host.standfast("primary", "setup", "--standby", "10.20.20.2", "--dry-run", user="root")
+    assert "found PostgreSQL 15 (Debian's 15/main)" in planned.out
+    assert f"a server seems to run in {host.data} as well; root takes that only with -D" in planned.out
+    # The owner can do no harm that he could not do anyway, so he is asked which one.
+    host.standfast("primary", "setup", "--standby", "10.20.20.2", "--dry-run").expect_error(2, f"-D {host.data} ")

@@ -175,8 +175,28 @@ class Search {
       const auto ours = files_.inspect_following(*directory);
       const bool is_same = theirs && ours && *theirs && *ours && (*theirs)->device == (*ours)->device &&
                            (*theirs)->inode == (*ours)->inode;
-      if (is_same) add_plain(*directory, 0, "");
+      if (!is_same) continue;
+      if (places_.claims == ProcessClaims::kBelieved) {
+        add_plain(*directory, 0, "");
+      } else {
+        add_claim(*directory, (*ours)->owner);
+      }
     }
+  }
+
+  void add_claim(const std::string& directory, uid_t owner) {
+    const bool is_known = std::any_of(found_.begin(), found_.end(), [&](const FoundCluster& cluster) {
+      return cluster.data_directory == directory;
+    });
+    // A path that could not be shown as it is cannot be named either.
+    const bool is_plain = std::none_of(directory.begin(), directory.end(),
+                                       [](unsigned char c) { return c < ' ' || c == 0x7f; });
+    if (is_known || !is_plain) return;
+    FoundCluster cluster;
+    cluster.data_directory = directory;
+    cluster.owner = owner;
+    cluster.is_claimed = true;
+    found_.push_back(std::move(cluster));
   }
 
   env::FileSystem& files_;
@@ -199,6 +219,10 @@ std::string_view word_of(RunState state) {
 std::string list_of(const std::vector<FoundCluster>& clusters) {
   std::string text;
   for (const FoundCluster& cluster : clusters) {
+    if (cluster.is_claimed) {
+      text += fmt::format("\n-D {}  (only a process tells of it)", cluster.data_directory);
+      continue;
+    }
     text += fmt::format("\n-D {}  ({}PostgreSQL {}, port {}, {})", cluster.data_directory,
                         cluster.debian ? cluster.debian->to_string() + ", " : "", cluster.major, cluster.port,
                         word_of(cluster.state));
@@ -207,13 +231,17 @@ std::string list_of(const std::vector<FoundCluster>& clusters) {
 }
 
 Error none_found(std::optional<std::uint16_t> port, const std::vector<FoundCluster>& all) {
-  if (!all.empty()) {
+  if (all.empty()) {
+    return {ErrorCode::kUsage, "no data directory is named, and no PostgreSQL cluster was found on this host",
+            "Give the data directory with -D, or set PGDATA. Looked in /etc/postgresql, /var/lib/pgsql, "
+            "systemd's units and the servers that run."};
+  }
+  if (port) {
     return {ErrorCode::kUsage, fmt::format("no PostgreSQL cluster of this host has port {}", *port),
             "There are:" + list_of(all)};
   }
-  return {ErrorCode::kUsage, "no data directory is named, and no PostgreSQL cluster was found on this host",
-          "Give the data directory with -D, or set PGDATA. Looked in /etc/postgresql, /var/lib/pgsql, "
-          "systemd's units and the servers that run."};
+  return {ErrorCode::kUsage, "no data directory is named, and root does not take one for what a process says",
+          "Name it, if it is the one that is meant:" + list_of(all)};
 }
 
 }  // namespace
@@ -259,11 +287,16 @@ std::vector<FoundCluster> find_clusters(env::FileSystem& files, const SearchPlac
   return Search(files, places).run();
 }
 
+std::vector<FoundCluster> without_claims(std::vector<FoundCluster> found) {
+  std::erase_if(found, [](const FoundCluster& cluster) { return cluster.is_claimed; });
+  return found;
+}
+
 Result<FoundCluster> choose_cluster(const std::vector<FoundCluster>& found,
                                     std::optional<std::uint16_t> port) {
   std::vector<FoundCluster> fitting;
   for (const FoundCluster& cluster : found) {
-    if (!port || cluster.port == *port) fitting.push_back(cluster);
+    if (!cluster.is_claimed && (!port || cluster.port == *port)) fitting.push_back(cluster);
   }
   if (fitting.empty()) return none_found(port, found);
   if (fitting.size() == 1) return fitting.front();

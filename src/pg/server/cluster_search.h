@@ -1,6 +1,9 @@
 // The clusters of this host, found from a port or from nothing: Debian's (/etc/postgresql/N/NAME), PGDG's
 // (/var/lib/pgsql/N/data), those that a systemd unit names as its PGDATA, and those whose server runs.
 //
+// Whoever runs a program that calls itself postgres decides where it works, so root does not believe it: such
+// a cluster is told of, not looked into, and not taken unless it is named.
+//
 // Looks only, and starts no program. Threading: any thread. Ownership: values.
 // Invariant: each data directory is found once, whatever leads to it; what this user may not look into is
 // there with what is known of it. Servers of other network namespaces (containers) are not this host's.
@@ -20,6 +23,7 @@
 
 #include "base/result.h"
 #include "env/file_system.h"
+#include "env/process.h"
 #include "pg/server/debian.h"
 #include "pg/server/systemd.h"
 
@@ -35,10 +39,14 @@ struct FoundCluster {
   int port = 0;           ///< the running server's, else the configured one
   RunState state = RunState::kUnknown;
   std::optional<uid_t> owner = {};
+  /// Nothing but a process tells of it, and whoever looks does not believe processes: the rest is not known.
+  bool is_claimed = false;
 
   /// "PostgreSQL 15 (Debian's 15/main) in /var/lib/postgresql/15/main, port 5432, running".
   std::string describe() const;
 };
+
+enum class ProcessClaims { kBelieved, kOnlyTold };
 
 /// Where to look; a test gives its own.
 struct SearchPlaces {
@@ -46,11 +54,15 @@ struct SearchPlaces {
   std::string pgdg_root = "/var/lib/pgsql";
   std::vector<std::string> unit_folders = {std::begin(kUnitFolders), std::end(kUnitFolders)};
   std::string proc = "/proc";
+  ProcessClaims claims = env::effective_user() == 0 ? ProcessClaims::kOnlyTold : ProcessClaims::kBelieved;
 };
 
 std::vector<FoundCluster> find_clusters(env::FileSystem& files, const SearchPlaces& places = {});
 
-/// The only one, or the only one with that port.
+/// Those that may be taken without being named.
+std::vector<FoundCluster> without_claims(std::vector<FoundCluster> found);
+
+/// The only one, or the only one with that port; none that is only claimed.
 base::Result<FoundCluster> choose_cluster(const std::vector<FoundCluster>& found,
                                           std::optional<std::uint16_t> port);
 

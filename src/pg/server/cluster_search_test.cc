@@ -22,6 +22,7 @@ class SearchTest : public testing::Test {
     places_.pgdg_root = root_ + "/pgsql";
     places_.unit_folders = {root_ + "/units/etc", root_ + "/units/usr"};
     places_.proc = root_ + "/proc";
+    places_.claims = ProcessClaims::kBelieved;
   }
   ~SearchTest() override { fs::remove_all(root_); }
 
@@ -121,6 +122,38 @@ TEST_F(SearchTest, RunningServersOfThisHostAreFoundOnce) {
   EXPECT_EQ(found[0].debian, (DebianName{15, "main"}));
   EXPECT_EQ(found[1].data_directory, root_ + "/own");
   EXPECT_EQ(found[1].major, 16);
+}
+
+TEST_F(SearchTest, RootDoesNotTakeWhatOnlyAProcessTellsOf) {
+  places_.claims = ProcessClaims::kOnlyTold;
+  write("claimed/PG_VERSION", "16\n");
+  write("claimed/postgresql.conf", "port = 5432\n");
+  process("10", "/home/alice/postgres", "claimed");
+  process("11", "/home/alice/postgres", "claimed");
+  write("odd\n-D /etc/PG_VERSION", "16\n");
+  process("12", "/home/alice/postgres", "odd\n-D ");
+  auto found = find();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_TRUE(found[0].is_claimed);
+  EXPECT_EQ(found[0].major, 0);  // nothing of hers was read
+  EXPECT_TRUE(without_claims(found).empty());
+  for (const auto port : {std::optional<std::uint16_t>(), std::optional<std::uint16_t>(5432)}) {
+    const auto none = choose_cluster(found, port);
+    ASSERT_FALSE(none.has_value());
+    EXPECT_EQ(none.error().code, ErrorCode::kUsage);
+    EXPECT_NE(none.error().hint.find("-D " + root_ + "/claimed  (only a process"), std::string::npos);
+  }
+
+  // Nor does it come in the way of what the host's own configuration tells of.
+  debian("main", "d/main", "port = 5432\n");
+  process("13", "/usr/lib/postgresql/15/bin/postgres", "d/main");
+  found = find();
+  ASSERT_EQ(found.size(), 2U);
+  for (const auto port : {std::optional<std::uint16_t>(), std::optional<std::uint16_t>(5432)}) {
+    const auto chosen = choose_cluster(found, port);
+    ASSERT_TRUE(chosen.has_value());
+    EXPECT_EQ(chosen->debian, (DebianName{15, "main"}));
+  }
 }
 
 TEST_F(SearchTest, OneOfSeveralIsChosenByItsPort) {
