@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "env/process.h"
+
 namespace standfast::server {
 namespace {
 
@@ -32,10 +34,20 @@ bool is_there(env::FileSystem& files, const std::string& path) {
   return info && *info;
 }
 
+/// Whose configuration it is: the folder's owner may put into it what he likes, a link to another's file too.
+/// In a folder of root's a file is whose it was given to.
+Result<std::optional<env::TrustedOwner>> owner_of(env::FileSystem& files, const std::string& path) {
+  const auto folder = TRY(files.inspect_following(env::parent_of(path)));
+  const auto file = TRY(files.inspect(path));
+  const auto& info = folder && folder->owner == 0 && file ? file : folder;
+  return info ? std::optional(env::TrustedOwner{info->owner, info->group}) : std::nullopt;
+}
+
 }  // namespace
 
 Result<ConfTree> ConfTree::read(env::FileSystem& files, const std::string& path) {
   ConfTree tree;
+  if (env::effective_user() == 0) tree.trusted_ = TRY(owner_of(files, path));
   TRY(tree.add_file(files, path, 0));
   return tree;
 }
@@ -58,7 +70,7 @@ Result<void> ConfTree::add_file(env::FileSystem& files, const std::string& path,
     return Error(ErrorCode::kIo, fmt::format("\"{}\" is not a file", path),
                  "Correct the line that names it.");
   }
-  const std::string text = TRY(env::read_whole_file(files, real, pg::kMaxConfFileBytes));
+  const std::string text = TRY(text_of(files, real));
   bytes_read_ += text.size();
   if (bytes_read_ > kMaxBytes) {
     return Error(ErrorCode::kProtocol, fmt::format("\"{}\" and the files before it are too large", path),
@@ -84,6 +96,11 @@ Result<void> ConfTree::add_file(env::FileSystem& files, const std::string& path,
     }
   }
   return base::ok();
+}
+
+Result<std::string> ConfTree::text_of(env::FileSystem& files, const std::string& real_path) const {
+  return trusted_ ? env::read_trusted_file(real_path, *trusted_, pg::kMaxConfFileBytes)
+                  : env::read_whole_file(files, real_path, pg::kMaxConfFileBytes);
 }
 
 Result<void> ConfTree::add_folder(env::FileSystem& files, const std::string& path, int depth) {

@@ -85,6 +85,34 @@ TEST_F(DebianTest, WhatNoServerWouldReadIsSaid) {
   }
 }
 
+TEST_F(DebianTest, RootReadsNothingButTheOwnersFilesAndWhatOfItsOwnHeMayRead) {
+  if (geteuid() != 0) GTEST_SKIP() << "an ordinary user reads what he may";
+  constexpr uid_t kOwner = 20'001;
+  const auto give = [&](const std::string& path, uid_t user) {
+    ASSERT_EQ(chown((root_ + "/" + path).c_str(), user, user), 0);
+  };
+  write("etc/main/postgresql.conf", "include '" + root_ + "/other.conf'\n");
+  write("other.conf", "data_directory = '/data/other'\n");
+  give("etc/main", kOwner);
+  give("etc/main/postgresql.conf", kOwner);
+  EXPECT_EQ(data_directory_of("main"), "/data/other");
+  fs::permissions(root_ + "/other.conf", fs::perms::owner_read);
+  EXPECT_NE(data_directory_of("main").find("root does not read"), std::string::npos);
+  give("other.conf", kOwner + 1);
+  EXPECT_NE(data_directory_of("main").find("root does not read"), std::string::npos);
+  give("other.conf", kOwner);
+  EXPECT_EQ(data_directory_of("main"), "/data/other");
+
+  // In a folder of root's the file's owner is the one it was given to; in another's, a link leads nowhere.
+  give("etc/main", 0);
+  EXPECT_EQ(data_directory_of("main"), "/data/other");
+  give("etc/main", kOwner);
+  give("other.conf", 0);
+  fs::remove(root_ + "/etc/main/postgresql.conf");
+  fs::create_symlink(root_ + "/other.conf", root_ + "/etc/main/postgresql.conf");
+  EXPECT_NE(data_directory_of("main").find("root does not read"), std::string::npos);
+}
+
 TEST_F(DebianTest, OldClustersHaveALinkInsteadOfTheSetting) {
   write("etc/12/main/postgresql.conf", "port = 5432\n");
   fs::create_symlink("/data/of/old", root_ + "/etc/12/main/pgdata");
