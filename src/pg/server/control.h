@@ -70,6 +70,9 @@ class ServerControl {
   base::Result<void> promote(const env::Wait& wait);
 
  private:
+  /// pg_ctl hands paths to a shell between double quotes.
+  static constexpr std::string_view kShellCharacters = "\"$`\\\n";
+
   struct Log {
     std::string path;              ///< "" when it is not known
     std::uint64_t size_bytes = 0;  ///< before the start: what stands there is of another run

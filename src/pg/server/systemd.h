@@ -30,6 +30,8 @@ inline constexpr std::string_view kUnitFolders[] = {"/etc/systemd/system", "/run
 /// postgresql-15-second.service, as PGDG's documentation has it for a second cluster. Templates are left out.
 std::vector<std::string> list_postgres_units(env::FileSystem& files, const std::vector<std::string>& folders);
 
+inline constexpr base::Seconds kSystemctlQuestionTimeout{10};
+
 /// Whether systemd is process 1 here.
 bool systemd_runs();
 /// The unit that runs this data directory; none where there is no systemd.
