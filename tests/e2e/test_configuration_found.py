@@ -480,15 +480,9 @@ def interrupted_while_it_opens(host, firewall):
     return running
 
 
-def request_waits(host):
-    """Something was sent to root's half and is not read yet."""
-    lines = host.run(["ss", "-xH"], record=False).out.splitlines()
-    return any(line.split()[0] == "u_seq" and line.split()[2] != "0" for line in lines)
-
-
 def test_interrupt_while_root_opens_the_firewall_closes_it_again(host, firewall):
     running = interrupted_while_it_opens(host, firewall)
-    wait_until(lambda: request_waits(host), 10, "the closing waits for the opening")
+    wait_until(lambda: steps.request_to_root_waits(host), 10, "the closing waits for the opening")
     (firewall / "go").touch()
     interrupted = running.wait()
     assert interrupted.code == CANCELLED and "firewall may still" not in interrupted.err, interrupted
@@ -499,7 +493,7 @@ def test_interrupt_while_root_opens_the_firewall_closes_it_again(host, firewall)
 
 def test_second_interrupt_leaves_the_closing_to_root(host, firewall):
     running = interrupted_while_it_opens(host, firewall)
-    wait_until(lambda: request_waits(host), 10, "the closing waits for the opening")
+    wait_until(lambda: steps.request_to_root_waits(host), 10, "the closing waits for the opening")
     running.signal(signal.SIGINT)
     wait_until(lambda: not processes_of("postgres", host), 10, "the half that is not root's is gone")
     (firewall / "go").touch()
@@ -530,7 +524,7 @@ def test_firewall_that_cannot_be_closed_is_said_with_the_command(host, firewall)
     text = (firewall / "firewall-cmd").read_text()
     (firewall / "firewall-cmd").write_text(text.replace("--remove-rich-rule=*)", "--remove-rich-rule=*) exit 9;"))
     running = interrupted_while_it_opens(host, firewall)
-    wait_until(lambda: request_waits(host), 10, "the closing waits for the opening")
+    wait_until(lambda: steps.request_to_root_waits(host), 10, "the closing waits for the opening")
     (firewall / "go").touch()
     interrupted = running.wait()
     interrupted.expect_error(CANCELLED, f"the firewall may still let {STANDBY}/32 in to port 5432",

@@ -356,6 +356,36 @@ def test_pgdg_servers_are_run_by_their_unit(pair):
     h2.standfast("verify", **AS_ROOT).expect(0)
 
 
+_SLOW_RESTART = '''    if action == "restart":
+        run("/usr/lib/postgresql/15/bin/pg_ctl", "-D", data, "-w", "-m", "fast", "stop")
+        (FOLDER / "held").touch()
+        while not (FOLDER / "go").exists():
+            __import__("time").sleep(0.05)
+        action = "start"
+'''
+
+
+def test_interrupted_restart_is_waited_for_before_the_server_is_started_again(pair):
+    """The late answer to the restart is not taken for that to the start."""
+    h1, h2 = pair
+    systemd, data = pgdg_cluster(h1)
+    program = h1.folder / "systemctl"
+    program.write_text(program.read_text().replace("    log = [] if", _SLOW_RESTART + "    log = [] if"))
+    recorded = h1.folder / "places" / "run-systemd" / "recorded"
+    Cluster(h1, DEBIAN, data=data).init()
+    h1.run(["systemctl", "start", UNIT], user="root").expect(0)
+    systemd.calls()
+    running = h1.start(h1.standfast_command("primary", "setup", "--standby", h2.address, "--restart"), **AS_ROOT)
+    wait_until((recorded / "held").exists, 30, "the server is stopped for its restart")
+    running.signal(signal.SIGINT)
+    wait_until(lambda: steps.request_to_root_waits(h1), 10, "the start waits for the restart")
+    (recorded / "go").touch()
+    interrupted = running.wait(90)
+    interrupted.expect_error(4, "The server runs again with the settings it had")
+    assert systemd.calls() == [("restart", UNIT, 0), ("start", UNIT, 0)]
+    assert h1.psql("SHOW listen_addresses", data=data) == "localhost"
+
+
 def test_start_that_systemd_cut_short_says_so(pair):
     h1, h2 = pair
     steps.set_up_primary(h1, h2)

@@ -60,3 +60,9 @@ def assert_nothing_lies_around(host):
     """Nothing but the data directory where the cluster is, and no leftovers of a clone."""
     names = sorted(path.name for path in host.cluster_folder.iterdir() if not path.name.endswith(".log"))
     assert names == [host.data.name], names
+
+
+def request_to_root_waits(host):
+    """Something was sent to root's half and is not read yet."""
+    lines = host.run(["ss", "-xH"], record=False).out.splitlines()
+    return any(line.split()[0] == "u_seq" and line.split()[2] != "0" for line in lines)
