@@ -1,24 +1,17 @@
 #include "setup/join.h"
 
-#include <charconv>
-
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "clone/claim.h"
 #include "clone/interrupted.h"
 #include "clone/target.h"
-#include "env/folder_lock.h"
 #include "env/process.h"
 #include "pg/format/conf_file.h"
-#include "pg/format/sql_text.h"
 #include "pg/server/cluster.h"
-#include "pg/server/conf_tree.h"
 #include "pg/server/control.h"
-#include "pg/server/debian_create.h"
 #include "setup/join_checks.h"
 #include "setup/join_settle.h"
-#include "setup/standby_control.h"
+#include "setup/join_steps.h"
 #include "setup/standby_login.h"
 
 namespace standfast::setup {
@@ -31,8 +24,6 @@ using base::Result;
 constexpr base::Seconds kConnectTimeout{30};
 constexpr base::Seconds kLookTimeout{60};
 constexpr base::Seconds kStopTimeout{120};
-constexpr base::Seconds kRegisterTimeout{120};
-constexpr base::Milliseconds kPollInterval{100};
 
 class Join {
  public:
@@ -45,7 +36,7 @@ class Join {
   Result<JoinOutcome> run() {
     env::forget_postgres_environment();  // the token says all that there is to say
     auto outcome = run_steps();
-    if (registered_here_ && !outcome_.copy) unregister();
+    if (registered_here_ && !outcome_.copy) unregister_standby(place());
     // Without a copy in place, nothing needs the login that was prepared for it.
     const bool came_about = outcome.has_value() && !outcome->planned_only;
     if (store_ && !came_about && !outcome_.copy && !existing_)
@@ -57,7 +48,7 @@ class Join {
  private:
   Result<JoinOutcome> run_steps() {
     reporter_.step("2.1", fmt::format("look at the primary {} and at this host", options_.token.host));
-    TRY(take_back_half_made());
+    leftover_ = TRY(take_back_half_registered(place()));
     TRY(log_in());
     TRY(look());
     if (!outcome_.was_a_standby_already) {
@@ -72,13 +63,15 @@ class Join {
       login_ = TRY(keep_standby_login(login_, options_.token, *store_));
     }
     TRY(check_slot());
-    TRY(start());
-    TRY(wait_until_streaming());
-    TRY(prove());
+    outcome_.start_command = TRY(start_copy(place(), installation_, outcome_.copy));
+    TRY(wait_until_streaming(place(), source_word()));
+    outcome_.proof = TRY(prove_standby(place(), login_));
     const auto moved = TRY(clone::move_old_directory(*claim_, clone_environment()));
     if (moved && outcome_.copy) outcome_.copy->moved_aside_to = moved;
     return std::move(outcome_);
   }
+
+  JoinPlace place() const { return {options_, target_, environment_}; }
 
   clone::CloneEnvironment clone_environment() const {
     return {environment_.files, environment_.stop, reporter_};
@@ -189,7 +182,7 @@ class Join {
     if (target_state_) question.old_links = TRY(clone::old_links_of(environment_.files, *target_state_));
     for (const auto& mapping : options_.tablespace_mappings)
       question.tablespace_mappings.emplace_back(mapping.from, mapping.to);
-    question.port = TRY(port_to_be());
+    question.port = TRY(port_to_be(place(), primary_));
     const auto running = TRY(clone::running_server_of(environment_.files, target_));
     question.port_is_this_clusters = running.has_value();
     // The standby that is to be replaced holds its slot until it is stopped.
@@ -217,84 +210,6 @@ class Join {
       if (finding.severity == PairingSeverity::kWarn) reporter_.warn(finding.message, finding.hint);
       if (finding.severity == PairingSeverity::kNote) reporter_.info(finding.message);
     }
-  }
-
-  /// The port that the standby will have; 0 where pg_createcluster is to choose a free one.
-  Result<std::uint16_t> port_to_be() {
-    if (options_.port) return *options_.port;
-    const auto debian = TRY(debian_cluster());
-    if (debian) {
-      // The local configuration stays, and what ALTER SYSTEM set in the directory before goes with that one.
-      const auto conf = TRY(
-          server::ConfTree::read(environment_.files, debian->configuration_directory + "/postgresql.conf"));
-      const std::string text = conf.get("port").value_or("5432");
-      std::uint16_t port = 0;
-      const auto parsed = std::from_chars(text.data(), text.data() + text.size(), port);
-      return parsed.ec == std::errc() ? port : std::uint16_t{5432};
-    }
-    if (options_.debian) return std::uint16_t{0};
-    return primary_.port_is_by_alter_system ? std::uint16_t{5432} : primary_.configured_port;
-  }
-
-  Result<std::optional<server::DebianCluster>> debian_cluster() {
-    return server::find_debian_cluster(environment_.files, target_, primary_.version.major());
-  }
-
-  server::DebianCreation registration() const {
-    server::DebianCreation creation;
-    creation.name = *options_.debian;
-    creation.data_directory = target_;
-    creation.port = options_.port;
-    creation.socket_directory = options_.socket_directory;
-    creation.locale = server::locale_of_new_clusters();
-    return creation;
-  }
-
-  /// So that pg_lsclusters, systemd and the next start of this host know the standby.
-  Result<bool> is_to_be_registered() {
-    if (!options_.debian || TRY(debian_cluster())) return false;
-    if (options_.debian->major == primary_.version.major()) return true;
-    return Error(
-        ErrorCode::kVersion,
-        fmt::format("the primary runs PostgreSQL {}, and {} is a cluster of {}", primary_.version.to_string(),
-                    options_.debian->to_string(), options_.debian->major),
-        fmt::format("Name one of its major version: --cluster {}/{}.", primary_.version.major(),
-                    options_.debian->name));
-  }
-
-  Result<void> take_back_half_made() {
-    leftover_ = options_.debian && TRY(server::is_half_made(environment_.files, target_));
-    if (!leftover_ || options_.mode == RunMode::kDryRun) return base::ok();
-    const env::FolderLock lock = TRY(env::FolderLock::take(env::parent_of(target_)));
-    TRY(server::take_back_half_made(environment_.files, target_,
-                                    environment_.wait_at_most(kRegisterTimeout)));
-    leftover_ = false;
-    reporter_.info("took back what a run that was killed had begun here");
-    return base::ok();
-  }
-
-  Result<void> register_cluster() {
-    const std::string parent = env::parent_of(target_);
-    TRY(env::make_directories(environment_.files, parent, 0755));
-    const env::FolderLock lock = TRY(env::FolderLock::take(parent));
-    TRY(server::register_debian_cluster(environment_.files, registration(),
-                                        environment_.wait_at_most(kRegisterTimeout)));
-    registered_here_ = true;
-    reporter_.info(
-        fmt::format("made it Debian's cluster {}, with its own configuration in /etc/postgresql/{}",
-                    options_.debian->to_string(), options_.debian->to_string()));
-    return base::ok();
-  }
-
-  /// Without a copy the name that was made for it goes again.
-  void unregister() {
-    const auto done = server::unregister_debian_cluster(environment_.files, *options_.debian, target_,
-                                                        env::Wait::for_at_most(kRegisterTimeout));
-    if (done) return;
-    reporter_.warn(fmt::format("Debian's cluster {} is left without a data directory: {}",
-                               options_.debian->to_string(), done.error().message),
-                   fmt::format("Run this again, or take it away: pg_dropcluster {} {}",
-                               options_.debian->major, options_.debian->name));
   }
 
   clone::CloneOptions clone_options() {
@@ -334,10 +249,7 @@ class Join {
 
   Result<JoinOutcome> plan() {
     const auto plan = TRY(clone::plan_clone(clone_options(), clone_environment()));
-    if (TRY(is_to_be_registered())) {
-      reporter_.info(fmt::format("would make it Debian's cluster {}: {}", options_.debian->to_string(),
-                                 fmt::join(server::create_arguments(registration()), " ")));
-    }
+    if (TRY(is_to_be_registered(place(), primary_.version))) reporter_.info(describe_registration(place()));
     for (const std::string& line : clone::describe_places(plan)) reporter_.info(line);
     reporter_.info(fmt::format("would receive {} through slot \"{}\", start the standby, and verify it",
                                base::format_bytes(primary_.data_bytes), options_.token.slot));
@@ -348,7 +260,10 @@ class Join {
   Result<void> copy() {
     reporter_.step("2.1", fmt::format("copy the {}'s data into \"{}\"",
                                       primary_.in_recovery ? "standby" : "primary", target_));
-    if (TRY(is_to_be_registered())) TRY(register_cluster());
+    if (TRY(is_to_be_registered(place(), primary_.version))) {
+      TRY(register_standby(place()));
+      registered_here_ = true;
+    }
     login_ = TRY(keep_standby_login(login_, options_.token, *store_));
     TRY(claim_->complete());
     auto staged = TRY(clone::fetch_clone(clone_options(), clone_environment(), *claim_));
@@ -374,7 +289,7 @@ class Join {
     for (const std::string& name : settled.taken_out)
       reporter_.info(name + " was the primary's own setting: taken out");
     for (const std::string& line : settled.given) reporter_.info(line);
-    if (const auto debian = TRY(debian_cluster())) {
+    if (const auto debian = TRY(debian_cluster_of(place(), primary_.version))) {
       reporter_.info(fmt::format("its postgresql.conf and pg_hba.conf are those of this host, in {}",
                                  debian->configuration_directory));
     }
@@ -389,75 +304,6 @@ class Join {
                    fmt::format("replication slot \"{}\" on the {}", options_.token.slot, source_word()));
     if (auto error = slot_error(primary_, options_.token.slot)) return *std::move(error);
     reporter_.info("it is there, and keeps the WAL this standby has not received yet");
-    return base::ok();
-  }
-
-  Result<void> start() {
-    reporter_.step("2.3", "start the standby");
-    const auto cluster = TRY(server::Cluster::open(environment_.files, target_));
-    auto control =
-        TRY(server::ServerControl::choose(environment_.files, cluster, installation_, environment_.root));
-    outcome_.start_command = control.describe_start();
-    if (TRY(cluster.running())) {
-      reporter_.info("it runs already");
-      return base::ok();
-    }
-    say_service_notes(control, reporter_);
-    auto started = control.start(environment_.wait_at_most(options_.start_timeout));
-    if (!started) {
-      Error error = std::move(started).error();
-      if (outcome_.copy && outcome_.copy->moved_aside_to) {
-        error.hint += fmt::format(" The copy stays in place; the directory before is \"{}\".",
-                                  *outcome_.copy->moved_aside_to);
-      }
-      return error;
-    }
-    reporter_.info("started with: " + outcome_.start_command);
-    return base::ok();
-  }
-
-  Result<client::Connection> connect_to_standby(const env::Wait& wait) {
-    const auto cluster = TRY(server::Cluster::open(environment_.files, target_));
-    return cluster.connect("postgres", wait);
-  }
-
-  Result<void> wait_until_streaming() {
-    const env::Wait wait = environment_.wait_at_most(options_.stream_timeout);
-    auto standby = TRY(connect_to_standby(wait));
-    while (true) {
-      const auto rows = TRY(standby.query("SELECT status FROM pg_stat_wal_receiver", wait));
-      if (rows.count() > 0 && rows.text(0, 0) == "streaming") break;
-      switch (env::wait_for(
-          -1, 0, env::Wait{base::Deadline::after(kPollInterval).earlier(wait.deadline), wait.stop})) {
-        case env::Ready::kStopped:
-          return env::cancelled_error();
-        case env::Ready::kYes:
-        case env::Ready::kTimeout:
-          break;
-      }
-      if (wait.deadline.passed()) {
-        return Error(ErrorCode::kNotStreaming,
-                     fmt::format("the standby runs but does not stream from the {}", source_word()),
-                     fmt::format("Its log in \"{}\" says why; \"standfast status -D {}\" shows both sides.",
-                                 target_, target_));
-      }
-    }
-    reporter_.info(fmt::format("it streams from the {}", source_word()));
-    return base::ok();
-  }
-
-  Result<void> prove() {
-    reporter_.step("3", "verify: receiver, sender, and a row from the primary to the standby");
-    const auto cluster = TRY(server::Cluster::open(environment_.files, target_));
-    VerifyOptions verify;
-    verify.servers = {login_.monitor(options_.token),
-                      TRY(cluster.local_connection(options_.token.monitor_database))};
-    outcome_.proof = TRY(run_verify(verify, environment_));
-    const auto& failure = outcome_.proof->failure;
-    if (!failure) return base::ok();
-    // Late on purpose is how it was set up: what was written has arrived, and is replayed in its time.
-    if (failure->code != ErrorCode::kReplayDelayed) return *failure;
-    reporter_.warn(failure->message, failure->hint);
     return base::ok();
   }
 
