@@ -200,6 +200,22 @@ Result<std::string> Fetch::mapped_location(const pg::BackupTablespace& tablespac
   return mapping == options_.tablespace_mappings.end() ? location : mapping->to;
 }
 
+/// In a container of its own a server of this host is not seen, but its folders may well be.
+Result<void> Fetch::refuse_sources_own(const pg::BackupTablespace& tablespace,
+                                       const std::string& place) const {
+  const std::string location = env::absolute_path(tablespace.location);
+  const bool is_mapped = std::ranges::any_of(options_.tablespace_mappings,
+                                             [&](const auto& mapping) { return mapping.from == location; });
+  if (!source_.is_on_this_host || is_mapped || !TRY(files_.inspect_following(place))) return base::ok();
+  if (TRY(env::is_empty_directory(files_, place))) return base::ok();
+  return refuse(
+      fmt::format("the location of tablespace {}, \"{}\", is the source's own: it runs on this host",
+                  *tablespace.oid, place),
+      fmt::format("Give the copy of it another place: -T OLDDIR=NEWDIR. If that address is the end of a "
+                  "tunnel to another host, -T {}={} says that it is meant.",
+                  location, location));
+}
+
 Result<void> Fetch::place_tablespaces() {
   for (const auto& mapping : options_.tablespace_mappings) {
     const bool used = std::ranges::any_of(start_.tablespaces, [&](const auto& tablespace) {
@@ -222,7 +238,9 @@ Result<void> Fetch::place_tablespaces() {
       tablespaces_[oid] = {state_->staging->data_folder() + "/" + place, ""};
       continue;
     }
-    tablespaces_[oid] = TRY(state_->staging->add_tablespace(oid, TRY(mapped_location(tablespace))));
+    const std::string place = TRY(mapped_location(tablespace));
+    TRY(refuse_sources_own(tablespace, place));
+    tablespaces_[oid] = TRY(state_->staging->add_tablespace(oid, place));
   }
   return base::ok();
 }

@@ -65,6 +65,8 @@ class Fetch {
   base::Result<void> check_room() const;
   base::Result<void> place_tablespaces();
   base::Result<std::string> mapped_location(const pg::BackupTablespace& tablespace) const;
+  base::Result<void> refuse_sources_own(const pg::BackupTablespace& tablespace,
+                                        const std::string& place) const;
   base::Result<void> hold_folders();
   base::Result<void> start_wal();
   base::Result<void> transfer();

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "clone/folder_users.h"
 #include "env/process.h"
 #include "pg/format/utf8.h"
 
@@ -15,6 +16,18 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr std::uint64_t kMaxVersionFileBytes = 64;
+
+/// By what the folders are as well: a bind mount gives one of them another path.
+Result<bool> is_same_or_below(env::FileSystem& files, const std::string& path, const std::string& folder) {
+  if (env::is_same_or_inside(path, folder)) return true;
+  const auto wanted = TRY(files.inspect_following(folder));
+  if (!wanted) return false;
+  for (std::string at = path;; at = env::parent_of(at)) {
+    const auto info = TRY(files.inspect_following(at));
+    if (info && info->device == wanted->device && info->inode == wanted->inode) return true;
+    if (at == "/") return false;
+  }
+}
 
 bool consists_of(std::string_view text, std::string_view characters) {
   return !text.empty() && text.find_first_not_of(characters) == std::string_view::npos;
@@ -64,6 +77,17 @@ Result<OutsideState> inspect_old_folder(const OutsideQuestion& question, const s
   return state;
 }
 
+/// What the old directory's link leads to need not be its own: in a copy by hand it is the original's.
+Result<void> refuse_used_by_a_server(env::FileSystem& files, const OutsideQuestion& question) {
+  const auto user = server_that_uses(files, question.path, question.target);
+  if (!user) return base::ok();
+  return refuse(
+      fmt::format("{}, \"{}\", is in use by the server of \"{}\", process {}", question.what, question.path,
+                  user->data_directory, user->process),
+      "The links of the old data directory lead to files of that server. Give the copy a place of its "
+      "own: --waldir another one; for a tablespace, -T OLDDIR=NEWDIR.");
+}
+
 }  // namespace
 
 Result<OldLinks> old_links_of(env::FileSystem& files, const TargetState& target) {
@@ -95,7 +119,8 @@ Result<OutsideState> inspect_outside_folder(env::FileSystem& files, const Outsid
   }
   const auto info = TRY(files.inspect_following(path));
   const std::string real = info ? TRY(files.real_path(path)) : env::absolute_path(path);
-  if (env::is_same_or_inside(real, question.target) || env::is_same_or_inside(question.target, real)) {
+  if (TRY(is_same_or_below(files, real, question.target)) ||
+      TRY(is_same_or_below(files, question.target, real))) {
     return refuse(
         fmt::format("{}, \"{}\", must lie outside the data directory \"{}\"", what, path, question.target),
         "Give --waldir another place; for a tablespace, -T OLDDIR=NEWDIR does.");
@@ -110,8 +135,10 @@ Result<OutsideState> inspect_outside_folder(env::FileSystem& files, const Outsid
   }
   const std::vector<std::string> names = TRY(entries_of(files, path));
   if (names.empty()) return OutsideState{.kind = OutsideKind::kEmpty};
-  if (const auto entry = old.entries.find(real); entry != old.entries.end())
+  if (const auto entry = old.entries.find(real); entry != old.entries.end()) {
+    TRY(refuse_used_by_a_server(files, question));
     return inspect_old_folder(question, entry->second, names, old);
+  }
   return refuse(fmt::format("{}, \"{}\", is not empty", what, path),
                 "Empty it by hand. For a tablespace, -T OLDDIR=NEWDIR gives another place.");
 }

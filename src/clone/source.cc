@@ -1,7 +1,10 @@
 #include "clone/source.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
+#include "env/network.h"
 #include "pg/format/replication_message.h"
 #include "pg/format/sql_text.h"
 
@@ -28,6 +31,12 @@ Result<bool> is_standby(client::ReplicationConnection& connection, const env::Wa
   return TRY(connection.show("default_transaction_read_only", wait)) == "off";
 }
 
+bool is_on_this_host(const std::string& host) {
+  if (host.starts_with('/') || host.starts_with('@')) return true;
+  const auto addresses = env::resolve_addresses(host);
+  return addresses && std::any_of(addresses->begin(), addresses->end(), env::is_local_address);
+}
+
 }  // namespace
 
 Result<SourceFacts> look_at_source(client::ReplicationConnection& connection, const CloneOptions& options,
@@ -37,6 +46,7 @@ Result<SourceFacts> look_at_source(client::ReplicationConnection& connection, co
   facts.version = connection.server_version();
   facts.identity = TRY(connection.identify_system(wait));
   facts.is_standby = TRY(is_standby(connection, wait));
+  facts.is_on_this_host = is_on_this_host(connection.connection().host());
   if (options.expected_system_id && facts.identity.system_id != *options.expected_system_id) {
     return Error(ErrorCode::kPrecondition,
                  fmt::format("the server's system identifier is {}, not {}",

@@ -24,6 +24,7 @@ struct SourceFacts {
   /// Up to 13 a primary with default_transaction_read_only = on cannot be told from one, and is taken for
   /// what it is not said to be: a primary.
   bool is_standby = false;
+  bool is_on_this_host = false;  ///< by its socket or its address
   std::uint64_t wal_segment_bytes = 0;
   TreeModes modes;
 };

@@ -207,9 +207,12 @@ Result<std::optional<pid_t>> running_server_of(env::FileSystem& files, const std
     const auto first = files.inspect("/proc/1");
     if (first && *first && (*first)->owner == 0) return std::optional<pid_t>();
   }
-  const auto works_in = files.real_path(fmt::format("/proc/{}/cwd", process));
-  const auto real = TRY(files.real_path(directory));
-  if (works_in && *works_in != real) return std::optional<pid_t>();
+  // By what it is: a bind mount, or a container, gives it another path.
+  const auto works_in = files.inspect_following(fmt::format("/proc/{}/cwd", process));
+  const auto here = TRY(files.inspect_following(directory));
+  if (works_in && *works_in && here &&
+      ((*works_in)->device != here->device || (*works_in)->inode != here->inode))
+    return std::optional<pid_t>();
   return std::optional(process);
 }
 
