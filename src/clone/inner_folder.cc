@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "clone/places.h"
+#include "env/beneath.h"
 #include "env/process.h"
 
 namespace standfast::clone {
@@ -24,6 +25,17 @@ Result<void> make_inner_folder(env::FileSystem& files, const std::string& folder
 
 void remove_inner_folder(env::FileSystem& files, const std::string& folder) {
   static_cast<void>(files.remove_directory(inner_folder_of(folder)));
+}
+
+Result<void> remove_staging(env::FileSystem& files, const std::string& folder) {
+  const auto info = TRY(files.inspect(folder));
+  if (!info) return base::ok();
+  if (info->kind != env::FileKind::kDirectory) return files.remove_file(folder);
+  const std::string roots[] = {folder};
+  const auto beneath = TRY(env::file_system_beneath(roots));
+  for (const std::string& name : TRY(beneath->list(folder)))
+    TRY(env::remove_tree(*beneath, fmt::format("{}/{}", folder, name)));
+  return files.remove_directory(folder);
 }
 
 }  // namespace standfast::clone

@@ -230,11 +230,11 @@ Result<void> Staging::remove() {
     if (!result && first) first = std::move(result);
   };
   for (const Root& root : roots_) {
-    if (root.made_new) note(env::remove_tree(*files_, inner_new_of(root.folder)));
+    if (root.made_new) note(remove_staging(*files_, inner_new_of(root.folder)));
     remove_inner_folder(*files_, root.folder);
     if (root.was == OutsideKind::kMissing) note(files_->remove_directory(root.folder));
   }
-  if (made_data_folder_) note(env::remove_tree(*files_, data_folder_));
+  if (made_data_folder_) note(remove_staging(*files_, data_folder_));
   if (first && has_journal_) {
     journal_.folders.clear();
     note(journal_.slot ? write_journal(*files_, options_.target, journal_)
@@ -247,7 +247,7 @@ Result<void> Staging::remove() {
 Result<void> Staging::remove_stale(env::FileSystem& files, const Journal& journal) {
   constexpr std::string_view kInnerNew = "/.standfast/new";
   for (const std::string& folder : journal.folders) {
-    TRY(env::remove_tree(files, folder));
+    TRY(remove_staging(files, folder));
     if (folder.ends_with(kInnerNew)) static_cast<void>(files.remove_directory(env::parent_of(folder)));
   }
   return base::ok();

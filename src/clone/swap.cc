@@ -162,7 +162,7 @@ Result<void> finish_swap(env::FileSystem& files, const std::string& target, Jour
         TRY(lead_to(files, old + "/" + root.old_entry, inner_old_of(root.folder, placement.time)));
     }
   }
-  for (const std::string& folder : journal.folders) TRY(env::remove_tree(files, folder));
+  for (const std::string& folder : journal.folders) TRY(remove_staging(files, folder));
   if (placement.has_old && journal.move_old_to) {
     journal.old = JournalOld{old, *journal.move_old_to};
     journal.placement.reset();

@@ -1,6 +1,7 @@
 // Folders that names from elsewhere are written into: below them every file is reached from the folder's own
 // descriptor, and no symbolic link on the way is followed, whoever puts one there and whenever (openat2(2),
-// RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS; name by name where the kernel does not have it).
+// RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS; name by name where the kernel does not have it). Nor is one at the
+// end, but by the calls whose names say that they follow: inspect_following() and real_path().
 //
 // Threading: as FileSystem. Ownership: holds the folders' descriptors. A folder that is renamed while it is
 // held is written to under its new name.

@@ -59,6 +59,22 @@ TEST_F(BeneathTest, NoLinkIsFollowedOnTheWay) {
   EXPECT_TRUE(files_->remove_file(at("/inside/link")));
 }
 
+TEST_F(BeneathTest, NoLinkIsFollowedAtTheEnd) {
+  ASSERT_TRUE(plain_.make_directory(at("/outside/deep"), 0700));
+  ASSERT_TRUE(plain_.make_symlink(at("/outside"), at("/inside/link")));
+  EXPECT_FALSE(files_->list(at("/inside/link")));
+  EXPECT_FALSE(files_->sync_directory(at("/inside/link")));
+  EXPECT_FALSE(files_->set_mode(at("/inside/link"), 0755));
+  EXPECT_FALSE(files_->make_directory(at("/inside/link"), 0755));
+  EXPECT_EQ((*plain_.inspect(at("/outside")))->mode, 0700U);
+  ASSERT_TRUE(remove_tree(*files_, at("/inside/link")));
+  EXPECT_TRUE(exists("/outside/deep"));
+  // Of a file too, for whoever may read it or not.
+  ASSERT_TRUE(write_file_durably(plain_, at("/inside/file"), "", {.mode = 0}));
+  ASSERT_TRUE(files_->set_mode(at("/inside/file"), 0640));
+  EXPECT_EQ((*plain_.inspect(at("/inside/file")))->mode, 0640U);
+}
+
 TEST_F(BeneathTest, FolderThatIsExchangedForALinkLeadsNowhere) {
   ASSERT_TRUE(plain_.rename_no_replace(at("/inside"), at("/moved")));
   ASSERT_TRUE(plain_.make_symlink(at("/outside"), at("/inside")));

@@ -138,7 +138,20 @@ struct Place {
   int directory = AT_FDCWD;
   std::string name;
   std::optional<Descriptor> opened = {};  ///< `directory`, where it was opened for this place
+  int folder_flags = 0;                   ///< for opening what has the name as a folder
 };
+
+/// No link that has the name is followed; fchmodat(2) would.
+bool set_mode_of(const Place& place, mode_t mode) {
+  const Descriptor held(openat(place.directory, place.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (held.get() < 0 || fstat(held.get(), &status) != 0) return false;
+  if (S_ISLNK(status.st_mode)) {
+    errno = ELOOP;
+    return false;
+  }
+  return chmod(("/proc/self/fd/" + std::to_string(held.get())).c_str(), mode) == 0;
+}
 
 class PosixFileSystem : public FileSystem {
  public:
@@ -166,8 +179,7 @@ class PosixFileSystem : public FileSystem {
   Result<void> make_directory(const std::string& path, mode_t mode) override {
     const Place place = TRY(locate(path));
     if (mkdirat(place.directory, place.name.c_str(), mode) != 0) return failure("create directory", path);
-    if (fchmodat(place.directory, place.name.c_str(), mode, 0) != 0)
-      return failure("set the permissions of", path);
+    if (!set_mode_of(place, mode)) return failure("set the permissions of", path);
     return base::ok();
   }
 
@@ -217,8 +229,7 @@ class PosixFileSystem : public FileSystem {
 
   Result<void> set_mode(const std::string& path, mode_t mode) override {
     const Place place = TRY(locate(path));
-    if (fchmodat(place.directory, place.name.c_str(), mode, 0) != 0)
-      return failure("set the permissions of", path);
+    if (!set_mode_of(place, mode)) return failure("set the permissions of", path);
     return base::ok();
   }
 
@@ -232,7 +243,7 @@ class PosixFileSystem : public FileSystem {
   Result<void> sync_directory(const std::string& path) override {
     const Place place = TRY(locate(path));
     const Descriptor directory(
-        openat(place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        openat(place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | place.folder_flags));
     if (directory.get() < 0) return failure("open directory", path);
     // Some file systems cannot fsync a directory and say so; PostgreSQL (fd.c, fsync_fname_ext) lets that
     // pass as well.
@@ -262,7 +273,8 @@ class PosixFileSystem : public FileSystem {
 
   Result<std::vector<std::string>> list(const std::string& path) override {
     const Place place = TRY(locate(path));
-    const int fd = openat(place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd =
+        openat(place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | place.folder_flags);
     DIR* directory = fd < 0 ? nullptr : fdopendir(fd);
     if (directory == nullptr) {
       auto error = failure("list directory", path);
@@ -386,6 +398,7 @@ class BeneathFileSystem final : public PosixFileSystem {
     if (root == nullptr) return PosixFileSystem::locate(path);
     Place place;
     place.directory = root->directory.get();
+    place.folder_flags = O_NOFOLLOW;
     std::string relative = path.substr(std::min(root->path.size() + 1, path.size()));
     while (relative.ends_with('/')) relative.pop_back();
     const std::size_t slash = relative.rfind('/');
