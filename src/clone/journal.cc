@@ -1,12 +1,14 @@
 #include "clone/journal.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "env/process.h"
+#include "pg/format/sql_text.h"
 
 namespace standfast::clone {
 namespace {
@@ -36,7 +38,16 @@ bool is_alive(env::FileSystem& files, const Journal& journal) {
 }
 
 bool is_plain_path(const std::string& path) {
-  return path.starts_with('/') && path.size() > 1 && path == env::absolute_path(path);
+  return path.starts_with('/') && path.size() > 1 && path.find('\0') == std::string::npos &&
+         path == env::absolute_path(path);
+}
+
+/// No value: something else than a whole number, or a larger one.
+template <typename Number>
+std::optional<Number> number_in(const nlohmann::json& json, Number max) {
+  if (!json.is_number_unsigned() || json.get<std::uint64_t>() > static_cast<std::uint64_t>(max))
+    return std::nullopt;
+  return json.get<Number>();
 }
 
 std::optional<SwapRoot> parse_root(const nlohmann::json& json, const Journal& journal) {
@@ -59,7 +70,10 @@ std::optional<JournalPlacement> parse_placement(const nlohmann::json& json, cons
   placement.time = json.at("time").get<std::string>();
   placement.has_old = json.at("has_old").get<bool>();
   placement.target_was_empty = json.at("target_was_empty").get<bool>();
-  if (json.contains("mode_before")) placement.mode_before = json.at("mode_before").get<mode_t>();
+  if (json.contains("mode_before")) {
+    placement.mode_before = number_in<mode_t>(json.at("mode_before"), 07777);
+    if (!placement.mode_before) return std::nullopt;
+  }
   if (!is_entry_name(placement.time)) return std::nullopt;
   for (const auto& item : json.at("roots")) {
     auto root = parse_root(item, journal);
@@ -91,7 +105,9 @@ nlohmann::ordered_json as_json(const JournalPlacement& placement) {
   return json;
 }
 
-std::string as_text(const Journal& journal) {
+}  // namespace
+
+std::string text_of(const Journal& journal) {
   nlohmann::ordered_json json;
   json["format"] = kFormat;
   json["process"] = journal.process;
@@ -110,16 +126,20 @@ std::string as_text(const Journal& journal) {
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-Result<Journal> parse(const std::string& text, const std::string& path, const std::string& target) {
+Result<Journal> parse_journal(const std::string& text, const std::string& target, Placing placing) {
+  const std::string path = journal_path_of(target, placing);
   const Error malformed(
       ErrorCode::kProtocol, fmt::format("the journal \"{}\" is not understood", path),
       "It was written by an earlier clone into this directory. Remove it, and what else that "
       "clone left beside the directory, by hand.");
   try {
     const auto json = nlohmann::json::parse(text);
-    if (json.at("format").get<int>() != kFormat) return malformed;
+    if (json.at("format") != kFormat) return malformed;
+    const auto process = number_in<pid_t>(json.at("process"), std::numeric_limits<pid_t>::max());
+    if (!process) return malformed;
     Journal journal;
-    journal.process = json.at("process").get<pid_t>();
+    journal.placing = placing;
+    journal.process = *process;
     journal.process_start = json.at("process_start").get<std::string>();
     journal.folders = json.at("folders").get<std::vector<std::string>>();
     for (const std::string& folder : journal.folders) {
@@ -129,6 +149,7 @@ Result<Journal> parse(const std::string& text, const std::string& path, const st
       const auto system_id = pg::SystemId::parse(json.at("slot").at("system_id").get<std::string>());
       if (!system_id) return malformed;
       journal.slot = JournalSlot{json.at("slot").at("name").get<std::string>(), *system_id};
+      if (!pg::valid_slot_name(journal.slot->name)) return malformed;
     }
     journal.kept = json.value("kept", false);
     if (json.contains("placement")) {
@@ -149,8 +170,6 @@ Result<Journal> parse(const std::string& text, const std::string& path, const st
   }
 }
 
-}  // namespace
-
 Result<Journal> new_journal(env::FileSystem& files, Placing placing) {
   Journal journal;
   journal.placing = placing;
@@ -163,7 +182,7 @@ Result<void> create_journal(env::FileSystem& files, const std::string& target, c
   const std::string path = journal_path_of(target, journal.placing);
   // Whole from the beginning: a run that is killed here must not leave half a journal.
   const std::string own = fmt::format("{}.{}", path, journal.process);
-  TRY(env::write_file_durably(files, own, as_text(journal), {.mode = 0600}));
+  TRY(env::write_file_durably(files, own, text_of(journal), {.mode = 0600}));
   auto created = files.rename_no_replace(own, path);
   if (created) return files.sync_directory(env::parent_of(path));
   static_cast<void>(files.remove_file(own));
@@ -173,7 +192,7 @@ Result<void> create_journal(env::FileSystem& files, const std::string& target, c
 }
 
 Result<void> write_journal(env::FileSystem& files, const std::string& target, const Journal& journal) {
-  return env::write_file_durably(files, journal_path_of(target, journal.placing), as_text(journal),
+  return env::write_file_durably(files, journal_path_of(target, journal.placing), text_of(journal),
                                  {.mode = 0600});
 }
 
@@ -199,8 +218,8 @@ Result<std::optional<Journal>> read_stale_journal(env::FileSystem& files, const 
       return Error(ErrorCode::kPermission, fmt::format("the journal \"{}\" belongs to another user", path),
                    "Find out who put it there, and remove it by hand.");
     }
-    Journal journal = TRY(parse(TRY(env::read_whole_file(files, path, kMaxJournalBytes)), path, target));
-    journal.placing = placing;
+    Journal journal =
+        TRY(parse_journal(TRY(env::read_whole_file(files, path, kMaxJournalBytes)), target, placing));
     if (is_alive(files, journal)) {
       return Error(ErrorCode::kInUse,
                    fmt::format("another clone into \"{}\" is running, process {}", target, journal.process),

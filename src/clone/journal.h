@@ -61,6 +61,10 @@ struct Journal {
   bool kept = false;  ///< by --no-clean: the folders are the user's to remove
 };
 
+std::string text_of(const Journal& journal);
+/// Pure. kProtocol for one that names what no clone makes.
+base::Result<Journal> parse_journal(const std::string& text, const std::string& target, Placing placing);
+
 /// A journal of this process, with nothing in it yet.
 base::Result<Journal> new_journal(env::FileSystem& files, Placing placing);
 /// The first one of a run: fails with kInUse if there is a journal already, so it is the lock as well.

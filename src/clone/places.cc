@@ -50,7 +50,7 @@ std::string old_path_of(const std::string& target, Placing placing, const std::s
 }
 
 bool is_staging_path(const std::string& path) {
-  return path.starts_with('/') && path == env::absolute_path(path) &&
+  return path.starts_with('/') && path.find('\0') == std::string::npos && path == env::absolute_path(path) &&
          (path.ends_with(kStagingSuffix) || path.ends_with(kInnerNewSuffix));
 }
 
@@ -63,7 +63,9 @@ bool is_old_path_of(const std::string& target, const std::string& path) {
 }
 
 bool is_entry_name(std::string_view name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos;
+  // The system's calls would take a zero byte for its end.
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/\0", 2)) == std::string_view::npos;
 }
 
 std::string time_for_name() {

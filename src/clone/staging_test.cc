@@ -184,6 +184,7 @@ TEST_F(StagingTest, AJournalCannotRenameWhatNoCloneRenames) {
   }
   const SwapRoot roots[] = {{.folder = at("ts1"), .incoming = {"../x"}},
                             {.folder = at("ts1"), .outgoing = {".."}},
+                            {.folder = at("ts1"), .outgoing = {std::string("x\0y", 3)}},
                             {.folder = at("ts1"), .old_entry = "pg_tblspc/../../x"},
                             {.folder = at("ts1"), .old_entry = ".."},
                             {.folder = "/etc", .incoming = {"passwd"}}};
@@ -262,13 +263,30 @@ TEST_F(StagingTest, ASlotThatCouldNotBeDroppedStaysInTheJournal) {
 }
 
 TEST_F(StagingTest, AJournalCannotNameFoldersOfOthers) {
-  for (const char* folder : {"/etc", "/home/x/data", "/tmp/../etc/x.standfast-staging", "x.standfast-staging",
-                             "/x/.standfast", "/x/.standfast/old-1"}) {
+  for (const std::string& folder : std::vector<std::string>{
+           "/etc", "/home/x/data", "/tmp/../etc/x.standfast-staging", "x.standfast-staging", "/x/.standfast",
+           "/x/.standfast/old-1", std::string("/etc\0/x.standfast-staging", 26)}) {
     Journal journal = *new_journal(files_, Placing::kBeside);
     journal.folders = {folder};
     ASSERT_TRUE(write_journal(files_, at("data"), journal));
     EXPECT_FALSE(read_stale_journal(files_, at("data"))) << folder;
   }
+}
+
+TEST_F(StagingTest, AJournalWithWhatIsNoNumberOrNameOfASlotIsRefused) {
+  const auto parse = [&](const std::string& process, const std::string& slot) {
+    return parse_journal(R"({"format": 2, "process": )" + process +
+                             R"(, "process_start": "1", "folders": [], "slot": {"name": ")" + slot +
+                             R"(", "system_id": "7"}})",
+                         at("data"), Placing::kInside);
+  };
+  const auto good = parse("7", "s1");
+  ASSERT_TRUE(good);
+  EXPECT_EQ(good->placing, Placing::kInside);
+  EXPECT_EQ(parse_journal(text_of(*good), at("data"), Placing::kInside)->slot->name, "s1");
+  for (const char* process : {"-1", "1e300", "4294967296", "\"7\"", "null"})
+    EXPECT_FALSE(parse(process, "s1")) << process;
+  for (const char* slot : {"", "s1; DROP", "\\u0000"}) EXPECT_FALSE(parse("7", slot)) << slot;
 }
 
 TEST_F(StagingTest, AJournalOfALivingRunIsInUse) {
