@@ -297,6 +297,8 @@ def test_other_icu_on_the_standby_is_told_before_the_copy_and_by_verify(pair):
               if "initialize program" in (text := path.read_text()) and "/standfast\n" in text]
     assert loaded and not any("libicui18n" in text for text in loaded), "it is asked in a process of its own"
     assert "ICU" in planned.err and versions in planned.err and "sorted" in planned.err and "REINDEX" in planned.err
+    as_root = steps.join(b, b.folder / "token", "--dry-run", binaries=DEBIAN, user="root").expect(0)
+    assert "ICU" in as_root.err and versions in as_root.err, "so it is where root has become the owner"
     assert not b.data.exists()
     joined = steps.join(b, b.folder / "token", binaries=DEBIAN).expect(0)
     assert "collations" in joined.out and "warning" in joined.out
