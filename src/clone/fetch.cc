@@ -264,16 +264,20 @@ Result<void> Fetch::check_room() const {
     need.bytes += bytes;
     return base::ok();
   };
+  // By the folder that stays, not by what is made in it: that is gone when the user reads of it.
+  const auto disk_of = [&](const std::string& entry) {
+    const auto& elsewhere = state_->staging->entry_folders();
+    if (const auto found = elsewhere.find(entry); found != elsewhere.end())
+      return env::parent_of(env::parent_of(found->second));
+    return target_.placing() == Placing::kInside ? target_.path : env::parent_of(target_.path);
+  };
   // Nearly all of a data directory is in its folder base, which may be a disk of its own.
-  const auto& elsewhere = state_->staging->entry_folders();
-  const auto base = elsewhere.find("base");
-  const std::string& bulk = base == elsewhere.end() ? state_->staging->data_folder() : base->second;
   for (const auto& tablespace : start_.tablespaces) {
     const bool outside = tablespace.oid && tablespace.location.starts_with('/');
-    TRY(add(outside ? TRY(mapped_location(tablespace)) : bulk, tablespace.size_bytes.value_or(0)));
+    TRY(add(outside ? TRY(mapped_location(tablespace)) : disk_of("base"), tablespace.size_bytes.value_or(0)));
   }
   if (options_.wal != WalMethod::kNone)
-    TRY(add(state_->staging->wal_folder(), kWalReserveSegments * source_.wal_segment_bytes));
+    TRY(add(disk_of("pg_wal"), kWalReserveSegments * source_.wal_segment_bytes));
   for (const auto& [device, need] : by_device) {
     const std::uint64_t available = TRY(files_.space(need.path)).available_bytes;
     if (need.bytes <= available) continue;

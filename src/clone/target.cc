@@ -158,6 +158,11 @@ Result<std::optional<std::string>> why_it_stays(env::FileSystem& files, const st
   return because;
 }
 
+std::string folder_of_bulk(const TargetState& target) {
+  if (std::ranges::count(target.mounted_entries, "base") > 0) return target.path + "/base";
+  return target.placing() == Placing::kInside ? target.path : env::parent_of(target.path);
+}
+
 /// A target in a data directory would be part of the next backup of it, and be seen by its server.
 Result<void> refuse_inside_data_directory(env::FileSystem& files, const std::string& target) {
   std::string nearest = env::parent_of(target);

@@ -69,6 +69,8 @@ bool may_write_in(const std::string& folder);
 /// mounted disk along.
 base::Result<std::optional<std::string>> why_it_stays(env::FileSystem& files, const std::string& target,
                                                       const env::MountsAt& mounts);
+/// The folder whose disk takes nearly all of a copy: that of `base`, which may be mounted for itself.
+std::string folder_of_bulk(const TargetState& target);
 /// Refuses a path inside a data directory.
 base::Result<void> refuse_inside_data_directory(env::FileSystem& files, const std::string& target);
 

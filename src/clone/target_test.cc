@@ -170,6 +170,9 @@ TEST_F(TargetTest, WhatIsMountedDecidesWhereTheCopyIsMade) {
   ASSERT_TRUE(with_wal) << with_wal.error().message;
   EXPECT_EQ(with_wal->placing(), Placing::kInside);
   EXPECT_EQ(with_wal->mounted_entries, std::vector<std::string>{"pg_wal"});
+  EXPECT_EQ(folder_of_bulk(*with_wal), at("data"));
+  EXPECT_EQ(folder_of_bulk(*inspect_with({"data/base"}, "data")), at("data/base"));
+  EXPECT_EQ(folder_of_bulk(*inspect_with({}, "data")), folder_);
   const auto prepared = inspect_with({"prepared/pg_wal"}, "prepared");
   ASSERT_TRUE(prepared) << "an empty disk for the WAL: " << prepared.error().message;
   EXPECT_EQ(prepared->kind, TargetKind::kEmpty);

@@ -177,8 +177,7 @@ class Join {
   Result<void> check() {
     HostQuestion question;
     question.target = target_;
-    const bool inside = target_state_ && target_state_->placing() == clone::Placing::kInside;
-    question.made_in = inside ? target_ : env::parent_of(target_);
+    question.made_in = target_state_ ? clone::folder_of_bulk(*target_state_) : env::parent_of(target_);
     if (target_state_) question.old_links = TRY(clone::old_links_of(environment_.files, *target_state_));
     for (const auto& mapping : options_.tablespace_mappings)
       question.tablespace_mappings.emplace_back(mapping.from, mapping.to);

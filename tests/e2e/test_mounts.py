@@ -146,6 +146,29 @@ def test_too_little_room_for_the_copy_is_told_before_anything_is_stopped(pair):
     assert ".standfast" not in entries(h2.data) and staging(h2) == []
 
 
+@pytest.mark.parametrize("mounted", ["", "base"])
+def test_room_is_that_of_the_disk_that_takes_the_copy(pair, mounted):
+    """Of the target itself, or of the folder in it that nearly all of a data directory is in; not of what is above."""
+    h1, h2 = pair
+    set_up_primary(h1, h2)
+    h2.run(["mkdir", "-m", "700", h2.data]).expect(0)
+    disk = h2.tmpfs(h2.data / mounted, 8)
+    token = carry_token(h1, h2)
+    for option in ([], ["--dry-run"]):
+        result = join(h2, token, *option)
+        result.expect_error(11, f'the disk of "{disk}" has', "hint: ")
+        assert "receive" not in result.out and "checkpoint" not in result.out, "it is told before anything is begun"
+    assert entries(h2.data) == ([mounted] if mounted else []) and staging(h2) == []
+
+
+def test_room_of_a_disk_in_the_target_is_told_by_its_own_name(pair):
+    h1, h2 = pair
+    primary_by_hand(h1)
+    h2.run(["mkdir", "-m", "700", h2.data]).expect(0)
+    disk = h2.tmpfs(h2.data / "base", 8)
+    clone(h1, h2, "-R").expect_error(11, f'the disk of "{disk}" has', "hint: ")
+
+
 def test_join_on_a_disk_replaces_what_runs_there_and_moves_it_away(pair):
     h1, h2 = pair
     set_up_primary(h1, h2)
