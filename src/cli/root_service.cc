@@ -33,20 +33,23 @@ Result<std::optional<HeldDirectory::Id>> id_of(env::FileSystem& files, const std
 }  // namespace
 
 Result<HeldDirectory> hold_directory(env::FileSystem& files, const std::string& path, uid_t owner) {
-  HeldDirectory held{.path = path, .resolved = "", .owner = owner};
+  HeldDirectory held{.path = path, .owner = owner};
   if (path.empty()) return held;
+  const auto named = TRY(files.inspect(path));
+  if (named && named->kind == env::FileKind::kSymlink && !TRY(files.inspect_following(path))) return held;
   held.resolved = server::resolved_as_far_as_it_exists(files, path);
-  held.folder = TRY(id_of(files, env::parent_of(held.resolved)));
+  held.folder = TRY(id_of(files, env::parent_of(*held.resolved)));
   return held;
 }
 
-Result<void> check_still_there(env::FileSystem& files, const HeldDirectory& held) {
-  const auto info = held.path.empty() ? std::nullopt : TRY(files.inspect(held.resolved));
-  const bool is_at_its_place =
-      info && server::resolved_as_far_as_it_exists(files, held.path) == held.resolved &&
-      (!held.folder || TRY(id_of(files, env::parent_of(held.resolved))) == held.folder);
-  if (is_at_its_place && info->kind == env::FileKind::kDirectory && info->owner == held.owner)
-    return base::ok();
+Result<std::string> find_held(env::FileSystem& files, const HeldDirectory& held) {
+  const std::string now = held.path.empty() ? "" : server::resolved_as_far_as_it_exists(files, held.path);
+  const auto info = now.empty() ? std::nullopt : TRY(files.inspect(now));
+  const bool is_at_its_place = held.resolved.value_or(now) == now &&
+                               (!held.folder || TRY(id_of(files, env::parent_of(now))) == held.folder);
+  if (is_at_its_place && info && info->kind == env::FileKind::kDirectory && info->owner == held.owner) {
+    return now;
+  }
   return Error(ErrorCode::kPermission,
                fmt::format("\"{}\" is not the data directory any more that root was started for", held.path),
                "See who exchanged it or a folder above it, then run the command again.");
@@ -77,9 +80,8 @@ Result<void> serve_unit_request(env::FileSystem& files, const HeldDirectory& dir
   if (!request) return Error(ErrorCode::kPermission, "root does not do what it was asked for");
   const auto wait =
       env::Wait::for_at_most(std::min<base::Milliseconds>(request->timeout, kMaxUnitActionTime));
-  TRY(check_still_there(files, directory));
-  if (!TRY(server::unit_runs_data_directory(files, request->unit, directory.resolved, wait,
-                                            directory.owner))) {
+  const std::string found = TRY(find_held(files, directory));
+  if (!TRY(server::unit_runs_data_directory(files, request->unit, found, wait, directory.owner))) {
     return Error(ErrorCode::kPermission, fmt::format("{} does not run \"{}\", so root leaves it alone",
                                                      request->unit, directory.path));
   }

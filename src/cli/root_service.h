@@ -35,14 +35,16 @@ struct HeldDirectory {
     std::uint64_t inode = 0;
     bool operator==(const Id&) const = default;
   };
-  std::string path;               ///< "" when the command has none
-  std::string resolved;           ///< no links, as far as it was there
-  uid_t owner = 0;                ///< of the directory, and whom the child became
+  std::string path;  ///< "" when the command has none
+  uid_t owner = 0;   ///< of the directory, and whom the child became
+  /// The path without links, as far as it was there; none for a link that led nowhere, because a run that was
+  /// killed had moved the directory aside.
+  std::optional<std::string> resolved = {};
   std::optional<Id> folder = {};  ///< that it lies in, where that one was there
 };
 base::Result<HeldDirectory> hold_directory(env::FileSystem& files, const std::string& path, uid_t owner);
-/// kPermission when another directory is in its place, or somebody else's.
-base::Result<void> check_still_there(env::FileSystem& files, const HeldDirectory& held);
+/// Where it is, without links; kPermission when another directory is in its place, or somebody else's.
+base::Result<std::string> find_held(env::FileSystem& files, const HeldDirectory& held);
 
 /// What root may do with the firewall in this run, and what of it is done.
 class FirewallLeave {

@@ -77,21 +77,21 @@ class HeldDirectoryTest : public testing::Test {
 TEST_F(HeldDirectoryTest, CopyThatTakesThePlaceOfTheOldOneIsTheSame) {
   fs::create_symlink(root_ + "/mine/data", root_ + "/link");
   const auto held = hold(root_ + "/link");
-  EXPECT_TRUE(check_still_there(files(), held));
+  EXPECT_TRUE(find_held(files(), held));
   fs::rename(root_ + "/mine/data", root_ + "/mine/data.old");
-  EXPECT_FALSE(check_still_there(files(), held));
+  EXPECT_FALSE(find_held(files(), held));
   fs::create_directory(root_ + "/mine/data");
-  EXPECT_TRUE(check_still_there(files(), held));
+  EXPECT_TRUE(find_held(files(), held));
 }
 
 TEST_F(HeldDirectoryTest, FolderThatWasExchangedIsNot) {
   const auto held = hold(root_ + "/mine/data");
   fs::rename(root_ + "/mine", root_ + "/away");
   fs::create_symlink(root_ + "/theirs", root_ + "/mine");
-  EXPECT_FALSE(check_still_there(files(), held));
+  EXPECT_FALSE(find_held(files(), held));
   fs::remove(root_ + "/mine");
   fs::rename(root_ + "/theirs", root_ + "/mine");
-  const auto still = check_still_there(files(), held);
+  const auto still = find_held(files(), held);
   ASSERT_FALSE(still.has_value());
   EXPECT_EQ(still.error().code, ErrorCode::kPermission);
 }
@@ -100,21 +100,33 @@ TEST_F(HeldDirectoryTest, LinkInItsPlaceIsNot) {
   const auto held = hold(root_ + "/mine/data");
   fs::remove(root_ + "/mine/data");
   fs::create_symlink(root_ + "/theirs/data", root_ + "/mine/data");
-  EXPECT_FALSE(check_still_there(files(), held));
+  EXPECT_FALSE(find_held(files(), held));
+}
+
+TEST_F(HeldDirectoryTest, LinkToADirectoryThatAKilledRunMovedAsideLeadsToItAgain) {
+  fs::create_symlink(root_ + "/mine/moved", root_ + "/link");
+  auto held = hold(root_ + "/link");
+  EXPECT_FALSE(find_held(files(), held));
+  fs::create_directory(root_ + "/mine/moved");
+  const auto again = find_held(files(), held);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(*again, root_ + "/mine/moved");
+  held.owner = geteuid() + 1;
+  EXPECT_FALSE(find_held(files(), held));
 }
 
 TEST_F(HeldDirectoryTest, DirectoryOfSomebodyElseIsNot) {
   auto held = hold(root_ + "/mine/data");
   held.owner = geteuid() + 1;
-  EXPECT_FALSE(check_still_there(files(), held));
+  EXPECT_FALSE(find_held(files(), held));
 }
 
 TEST_F(HeldDirectoryTest, OneThatIsMadeOnlyLaterIsItsOwners) {
   const auto held = hold(root_ + "/new/data");
-  EXPECT_FALSE(check_still_there(files(), held));
+  EXPECT_FALSE(find_held(files(), held));
   fs::create_directories(root_ + "/new/data");
-  EXPECT_TRUE(check_still_there(files(), held));
-  EXPECT_FALSE(check_still_there(files(), hold("")));
+  EXPECT_TRUE(find_held(files(), held));
+  EXPECT_FALSE(find_held(files(), hold("")));
 }
 
 TEST_F(HeldDirectoryTest, UnitIsLeftAloneWhenItRunsAnotherOrTheDirectoryIsExchanged) {
