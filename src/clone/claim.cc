@@ -95,7 +95,8 @@ Claim& Claim::operator=(Claim&& other) noexcept {
   return *this;
 }
 
-void Claim::release() {
+void Claim::give_up() {
+  directory_.reset();
   if (!file_) return;
   file_.reset();
   if (is_inside_) remove_inner_folder(*files_, target_);

@@ -26,20 +26,21 @@ class Claim {
  public:
   /// `target`: resolved (target.h).
   static base::Result<Claim> take(env::FileSystem& files, const std::string& target);
-  ~Claim() { release(); }
+  ~Claim() { give_up(); }
   Claim(Claim&& other) noexcept : files_(other.files_) { *this = std::move(other); }
   Claim& operator=(Claim&& other) noexcept;
   Claim(const Claim&) = delete;
   Claim& operator=(const Claim&) = delete;
 
   const std::string& target() const { return target_; }
-  /// What could not be locked before may be by now: the folder that the target lies in was missing.
+  /// The locks are gone, and what was made for them: for a step that needs the target as it was found.
+  void give_up();
+  /// What is not locked may be by now: the folder that the target lies in was missing, or all was given up.
   base::Result<void> complete();
 
  private:
   Claim(env::FileSystem& files, std::string target) : files_(&files), target_(std::move(target)) {}
   base::Result<void> lock_beside_or_inside();
-  void release();
 
   env::FileSystem* files_;
   std::string target_;

@@ -36,7 +36,10 @@ class Join {
   Result<JoinOutcome> run() {
     env::forget_postgres_environment();  // the token says all that there is to say
     auto outcome = run_steps();
-    if (registered_here_ && !outcome_.copy) unregister_standby(place());
+    if (registered_here_ && !outcome_.copy) {
+      claim_->give_up();
+      unregister_standby(place());
+    }
     // Without a copy in place, nothing needs the login that was prepared for it.
     const bool came_about = outcome.has_value() && !outcome->planned_only;
     if (store_ && !came_about && !outcome_.copy && !existing_)
@@ -260,6 +263,9 @@ class Join {
     reporter_.step("2.1", fmt::format("copy the {}'s data into \"{}\"",
                                       primary_.in_recovery ? "standby" : "primary", target_));
     if (TRY(is_to_be_registered(place(), primary_.version))) {
+      // Debian's program takes only an empty directory, and a folder that this made is taken back when it is
+      // empty.
+      claim_->give_up();
       TRY(register_standby(place()));
       registered_here_ = true;
     }
