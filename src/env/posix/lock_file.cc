@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "env/posix/descriptor.h"
+
 namespace standfast::env {
 namespace {
 
@@ -18,21 +20,6 @@ constexpr std::string_view kMark = "standfast lock: ";
 constexpr std::size_t kMaxBytes = 512;
 /// Each is lost to a holder that has just removed the file.
 constexpr int kMaxTries = 1000;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int hand_over() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 base::Error failure(const char* action, const std::string& path) {
   const int error_number = errno;
@@ -101,7 +88,7 @@ Result<std::optional<LockFile>> LockFile::take(const std::string& path, std::str
     const std::string text = std::string(kMark).append(note).append("\n");
     if (ftruncate(file.get(), 0) == 0)
       static_cast<void>(pwrite(file.get(), text.data(), std::min(text.size(), kMaxBytes), 0) < 0);
-    return std::optional(LockFile(path, file.hand_over()));
+    return std::optional(LockFile(path, file.release()));
   }
   return std::optional<LockFile>();
 }

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "env/beneath.h"
 #include "env/file_system.h"
+#include "env/posix/descriptor.h"
 
 namespace standfast::env {
 namespace {
@@ -114,24 +115,6 @@ FileInfo info_of(const struct stat& status) {
   info.modified_unix_seconds = status.st_mtim.tv_sec;
   return info;
 }
-
-/// Owns a descriptor, if it is one.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 /// A path as the system calls take it: a name, and the descriptor of the directory that it begins from.
 struct Place {

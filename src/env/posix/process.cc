@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "env/posix/descriptor.h"
 
 extern char** environ;
 
@@ -33,41 +34,22 @@ constexpr auto kTerminationGrace = base::Seconds(5);
 /// How often to look whether the child has ended on a kernel without pidfd_open().
 constexpr base::Milliseconds kChildPollInterval(20);
 
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  ~Fd() { reset(); }
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    reset(std::exchange(other.fd_, -1));
-    return *this;
-  }
-  void reset(int fd = -1) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = fd;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 struct Pipe {
-  Fd read;
-  Fd write;
+  Descriptor read;
+  Descriptor write;
 };
 
 Result<Pipe> make_pipe() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return error_from_errno(errno, "could not make a pipe");
-  return Pipe{Fd(ends[0]), Fd(ends[1])};
+  return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
 /// Standard input of the child, as a file in memory: nothing has to be fed to it, and a child that does not
 /// read it blocks nobody.
-Result<Fd> make_input(std::string_view content) {
-  Fd file(content.empty() ? open("/dev/null", O_RDONLY | O_CLOEXEC)
-                          : memfd_create("standard-input", MFD_CLOEXEC));
+Result<Descriptor> make_input(std::string_view content) {
+  Descriptor file(content.empty() ? open("/dev/null", O_RDONLY | O_CLOEXEC)
+                                  : memfd_create("standard-input", MFD_CLOEXEC));
   if (file.get() < 0) return error_from_errno(errno, "could not make standard input for a program");
   while (!content.empty()) {
     const ssize_t count = write(file.get(), content.data(), content.size());
@@ -158,7 +140,7 @@ struct Launch {
 /// What has come out of one of the child's pipes.
 class Capture {
  public:
-  explicit Capture(Fd fd) : fd_(std::move(fd)) {
+  explicit Capture(Descriptor fd) : fd_(std::move(fd)) {
     fcntl(fd_.get(), F_SETFL, fcntl(fd_.get(), F_GETFL) | O_NONBLOCK);
   }
   int fd() const { return fd_.get(); }
@@ -183,7 +165,7 @@ class Capture {
   std::string take() { return std::move(text_); }
 
  private:
-  Fd fd_;
+  Descriptor fd_;
   std::string text_;
 };
 
@@ -215,7 +197,7 @@ class Child {
 
  private:
   pid_t pid_;
-  Fd pidfd_;
+  Descriptor pidfd_;
   std::optional<int> exit_code_;
 };
 
@@ -297,7 +279,7 @@ Result<CommandResult> run_command(const Command& command, const Wait& wait) {
   std::vector<std::string> variables = environment_of(command);
   const std::vector<char*> argv = pointers_to(arguments);
   const std::vector<char*> envp = pointers_to(variables);
-  Fd input = TRY(make_input(command.standard_input));
+  Descriptor input = TRY(make_input(command.standard_input));
   Pipe output = TRY(make_pipe());
   Pipe errors = TRY(make_pipe());
   Pipe failure = TRY(make_pipe());

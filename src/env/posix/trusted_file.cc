@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "env/posix/descriptor.h"
+
 namespace standfast::env {
 namespace {
 
@@ -48,19 +50,15 @@ Result<std::string> read_all(int fd, const std::string& path, std::uint64_t max_
 
 Result<std::string> read_trusted_file(const std::string& path, const TrustedOwner& owner,
                                       std::uint64_t max_bytes) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (fd < 0) return base::error_from_errno(errno, "could not open \"" + path + "\"");
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (file.get() < 0) return base::error_from_errno(errno, "could not open \"" + path + "\"");
   struct stat status {};
-  Result<std::string> content = Error(
-      ErrorCode::kPermission, "root does not read \"" + path + "\": it is not a file of the server's owner",
-      "Give it to the owner of the file that names it, or run this as that user.");
-  if (fstat(fd, &status) != 0) {
-    content = base::error_from_errno(errno, "could not inspect \"" + path + "\"");
-  } else if (is_trusted(status, owner)) {
-    content = read_all(fd, path, max_bytes);
-  }
-  close(fd);
-  return content;
+  if (fstat(file.get(), &status) != 0)
+    return base::error_from_errno(errno, "could not inspect \"" + path + "\"");
+  if (is_trusted(status, owner)) return read_all(file.get(), path, max_bytes);
+  return Error(ErrorCode::kPermission,
+               "root does not read \"" + path + "\": it is not a file of the server's owner",
+               "Give it to the owner of the file that names it, or run this as that user.");
 }
 
 }  // namespace standfast::env
