@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and shows a primary and its hot standby on this machine. The arguments are
-# those of `standfast demo`.
+# Installs what is missing, builds, and shows a primary, its hot standby and a witness on this machine. The arguments
+# are those of `standfast demo`.
 set -euo pipefail
 cd "$(dirname "$0")"
 . scripts/lib.sh

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 build_packages=(g++ cmake ninja-build ccache pkg-config libfmt-dev nlohmann-json3-dev libcli11-dev libpq-dev
-  libssl-dev)
+  libssl-dev libtomlplusplus-dev liblz4-dev libzstd-dev libxxhash-dev zlib1g-dev)
 server_packages=(postgresql-15)
 test_packages=(libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev clang-format-14 iproute2 procps strace util-linux openssl
   zsh mandoc groff-base python3 python3-pytest python3-pytest-xdist python3-pytest-timeout)

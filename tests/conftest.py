@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ LOGS = Path(__file__).parents[1] / "build" / "test-logs"
 
 
 def pytest_sessionstart():
+    # A shell that runs us in the background has SIGINT ignored, which every program that we start would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sweep.remove_orphans()
 
 

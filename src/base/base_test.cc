@@ -42,6 +42,21 @@ TEST(Crc32c, MatchesTheCheckValueOfTheStandard) {
   EXPECT_EQ(crc.value(), 0xE3069283U);
 }
 
+TEST(Crc32c, ThatOfTwoPartsIsMadeOfTheirs) {
+  std::string text;
+  for (int i = 0; i < 9000; ++i) text.push_back(static_cast<char>(i * 7 + i / 256));
+  const auto crc_of = [](std::string_view part) {
+    Crc32c crc;
+    crc.update(as_bytes(part));
+    return crc.value();
+  };
+  for (const std::size_t cut : std::initializer_list<std::size_t>{0, 1, 4096, 8191, 9000}) {
+    const std::string_view first = std::string_view(text).substr(0, cut);
+    const std::string_view second = std::string_view(text).substr(cut);
+    EXPECT_EQ(Crc32cJoin(second.size())(crc_of(first), crc_of(second)), crc_of(text)) << cut;
+  }
+}
+
 TEST(Crc32c, IsTheSameInOnePieceAndInMany) {
   std::string data(1000, '\0');
   std::mt19937 random(7);
@@ -52,6 +67,23 @@ TEST(Crc32c, IsTheSameInOnePieceAndInMany) {
   for (std::size_t i = 0; i < data.size(); i += 13)
     pieces.update(as_bytes(std::string_view(data).substr(i, 13)));
   EXPECT_EQ(whole.value(), pieces.value());
+}
+
+TEST(Crc32c, TheInstructionAndTheTablesAgreeAtEachLengthAndAlignment) {
+  std::string data(20'000, '\0');
+  std::mt19937 random(8);
+  for (char& byte : data) byte = static_cast<char>(random());
+  std::vector<std::size_t> lengths;
+  for (std::size_t length = 0; length < 2'000; ++length) lengths.push_back(length);
+  for (std::size_t length = 2'000; length < 19'900; length += 1 + random() % 97) lengths.push_back(length);
+  for (const std::size_t length : lengths) {
+    const Bytes piece = as_bytes(std::string_view(data).substr(random() % 64, length));
+    Crc32c by_instruction;
+    by_instruction.update(piece);
+    Crc32c by_tables;
+    by_tables.update_portably(piece);
+    ASSERT_EQ(by_instruction.value(), by_tables.value()) << length;
+  }
 }
 
 TEST(ByteReader, AReadThatDoesNotFitMovesNothing) {

@@ -44,10 +44,10 @@ Result<std::optional<uid_t>> owner_told_by(env::FileSystem& files, const OwnerRu
                  "Give the data directory of a PostgreSQL cluster with -D.");
   }
   if (info->owner != 0) return std::optional(info->owner);
-  return Error(
-      ErrorCode::kPermission, fmt::format("\"{}\" belongs to root", rule.data_directory),
-      "PostgreSQL never runs as root: give the directory to the server's user (chown -R postgres), or "
-      "name another one.");
+  return Error(ErrorCode::kPermission, fmt::format("\"{}\" belongs to root", rule.data_directory),
+               fmt::format("{} never runs as root: give the directory to the user who is to run it (chown -R "
+                           "postgres), or name another one.",
+                           rule.what_runs));
 }
 
 Result<std::optional<uid_t>> owner_of_nearest_folder(env::FileSystem& files, const std::string& path) {
@@ -66,17 +66,19 @@ Result<env::UserInfo> user_for_root(env::FileSystem& files, const OwnerRule& rul
   const std::string name = rule.user.value_or("postgres");
   const auto user = uid ? TRY(env::find_user(*uid)) : TRY(env::find_user(name));
   if (!user) {
-    return Error(ErrorCode::kPrecondition,
-                 uid ? fmt::format("\"{}\" belongs to user {}, whom this host does not know",
-                                   rule.data_directory, *uid)
-                     : fmt::format("there is no operating system user \"{}\" to run PostgreSQL as", name),
-                 rule.data_directory.empty()
-                     ? "Nothing here runs as root: run this command as an ordinary user."
-                     : "PostgreSQL never runs as root: run this command as the user who is to own the data "
-                       "directory.");
+    return Error(
+        ErrorCode::kPrecondition,
+        uid ? fmt::format("\"{}\" belongs to user {}, whom this host does not know", rule.data_directory,
+                          *uid)
+            : fmt::format("there is no operating system user \"{}\" to run {} as", name, rule.what_runs),
+        rule.data_directory.empty()
+            ? "Nothing here runs as root: run this command as an ordinary user."
+            : fmt::format("{} never runs as root: run this command as the user who is to own "
+                          "the directory.",
+                          rule.what_runs));
   }
   if (user->uid == 0) {
-    return Error(ErrorCode::kPermission, "PostgreSQL never runs as root",
+    return Error(ErrorCode::kPermission, fmt::format("{} never runs as root", rule.what_runs),
                  "Name another user, or run this command as the one who is to own the data directory.");
   }
   return *user;
@@ -95,8 +97,10 @@ Result<void> check_is_owner(env::FileSystem& files, const OwnerRule& rule) {
   return Error(ErrorCode::kPermission,
                fmt::format("\"{}\" belongs to user \"{}\", not to \"{}\"", rule.data_directory, owner,
                            name_of_user(self)),
-               info->owner == 0 ? "PostgreSQL never runs as root: give the directory to the server's user."
-                                : fmt::format("Run this command as {} or as root.", owner));
+               info->owner == 0
+                   ? fmt::format("{} never runs as root: give the directory to the user who is to run it.",
+                                 rule.what_runs)
+                   : fmt::format("Run this command as {} or as root.", owner));
 }
 
 /// Everything between the fork and the end of the child.
@@ -122,8 +126,8 @@ Result<void> check_is_owner(env::FileSystem& files, const OwnerRule& rule) {
 /// The half that stays root: passes signals on, has the child's requests served, and waits for its end.
 class Parent {
  public:
-  Parent(RootService service, pid_t child, int signals)
-      : service_(std::move(service)), child_(child), signals_(signals) {}
+  Parent(RootService service, pid_t child, int signals, OnHangup on_hangup)
+      : service_(std::move(service)), child_(child), signals_(signals), on_hangup_(on_hangup) {}
 
   int wait_for_child() {
     while (true) {
@@ -147,6 +151,10 @@ class Parent {
     const int number = static_cast<int>(info.ssi_signo);
     // The terminal's signals come from the kernel, and went to the child as well.
     if (number == SIGCHLD || info.ssi_code == SI_KERNEL) return;
+    if (number == SIGHUP && on_hangup_ == OnHangup::kPassOn) {
+      kill(child_, SIGHUP);
+      return;
+    }
     poll(nullptr, 0, kForwardAfterMs);
     const bool insists = number == SIGINT && was_interrupted_;
     was_interrupted_ = was_interrupted_ || number == SIGINT;
@@ -156,13 +164,14 @@ class Parent {
   RootService service_;
   pid_t child_;
   int signals_;
+  OnHangup on_hangup_;
   bool was_interrupted_ = false;
 };
 
 Result<int> run_in_child(env::FileSystem& files, const OwnerRule& rule, const env::UserInfo& user,
                          const std::function<int(server::RootHelper*)>& body) {
   RootLeave leave{TRY(hold_directory(files, rule.data_directory, user.uid)),
-                  FirewallLeave(rule.firewall_addresses)};
+                  FirewallLeave(rule.firewall_addresses, rule.firewall_ports), rule.agent};
   auto [ours, theirs] = TRY(make_channel());
   sigset_t handled;
   sigset_t before;
@@ -182,7 +191,8 @@ Result<int> run_in_child(env::FileSystem& files, const OwnerRule& rule, const en
   if (child > 0) {
     const int signals = signalfd(-1, &handled, SFD_CLOEXEC);
     CHECK(signals >= 0);
-    code = Parent(RootService(files, std::move(leave), std::move(ours)), child, signals).wait_for_child();
+    code = Parent(RootService(files, std::move(leave), std::move(ours)), child, signals, rule.on_hangup)
+               .wait_for_child();
     close(signals);
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);

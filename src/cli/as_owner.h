@@ -8,6 +8,7 @@
 // kIo when no process can be made.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -19,7 +20,10 @@
 
 namespace standfast::cli {
 
+enum class AgentLeave : std::uint8_t { kRefused, kGiven };
 enum class DataDirectory { kMustExist, kMayBeMissing };
+/// Of the root process, while it waits.
+enum class OnHangup { kEnd, kPassOn };
 
 struct OwnerRule {
   std::string data_directory;  ///< "" when the command has none (a demo in a temporary folder)
@@ -29,6 +33,11 @@ struct OwnerRule {
   std::optional<std::string> user = {};
   /// Addresses that the root process may let through the firewall when it is asked.
   std::vector<std::string> firewall_addresses = {};
+  std::size_t firewall_ports = 1;  ///< so many
+  /// Whether the root process may enable the agent's unit for this directory.
+  AgentLeave agent = AgentLeave::kRefused;
+  OnHangup on_hangup = OnHangup::kEnd;
+  std::string what_runs = "PostgreSQL";  ///< for messages: what root is not to be
 };
 
 /// Runs `body` as the owner and gives its exit code. `body` gets null where there is no root to ask.

@@ -74,6 +74,9 @@ class Command {
   virtual std::optional<OwnerRule> owner_rule() const { return std::nullopt; }
   /// The exit code, 0 or one of the error table's that is a verdict rather than an error.
   virtual base::Result<int> run(CommandContext& context) = 0;
+  /// With what an error of prepare() or run() ends the program: for a command whose caller gives exit codes a
+  /// meaning of its own.
+  virtual int exit_code_of(const base::Error& error) const { return base::exit_code_of(error.code); }
 };
 
 }  // namespace standfast::cli

@@ -87,10 +87,13 @@ class StandardOutput final : public Output {
   int width_columns() const override { return env::terminal_width_columns(STDOUT_FILENO); }
 
   /// The end of the command: the one json object, if that is the format.
-  void finish(const JsonReporter& steps, const std::optional<Error>& error) {
+  void finish(const JsonReporter& steps, const std::optional<Error>& error, int exit_code) {
     if (format_ != OutputFormat::kJson || (has_lines_ && !error)) return;
     if (!has_lines_) steps.add_to(object_);
-    if (error) object_["error"] = error_as_json(*error)["error"];
+    if (error) {
+      object_["error"] = error_as_json(*error)["error"];
+      object_["error"]["exit_code"] = exit_code;
+    }
     write_whole(STDOUT_FILENO, as_json_line(object_));
   }
 
@@ -128,18 +131,19 @@ class Session {
                  .program = std::string(kProgram)} {}
 
   CommandContext& context() { return context_; }
-  int fail(const Error& error) {
+  int fail(const Command& command, const Error& error) {
+    const int exit_code = command.exit_code_of(error);
     terminal_.clear_progress();
     write_whole(STDERR_FILENO, render_error(error));
-    output_.finish(json_, error);
-    return base::exit_code_of(error.code);
+    output_.finish(json_, error, exit_code);
+    return exit_code;
   }
   int run(Command& command, server::RootHelper* root) {
     context_.root = root;
     const Result<int> result = run_caught(command);
     terminal_.clear_progress();
-    if (!result) return fail(result.error());
-    output_.finish(json_, std::nullopt);
+    if (!result) return fail(command, result.error());
+    output_.finish(json_, std::nullopt, *result);
     return *result;
   }
 
@@ -164,14 +168,14 @@ class Session {
 int run_command(Command& command, const ParsedOptions& options) {
   Session session(options);
   const Result<void> prepared = command.prepare(session.context());
-  if (!prepared) return session.fail(prepared.error());
+  if (!prepared) return session.fail(command, prepared.error());
   const std::optional<OwnerRule> rule = command.owner_rule();
   if (!rule) return session.run(command, nullptr);
   // In a child the session is a copy: what prepare() said is part of its json, and signals set its own stop
   // event.
   const Result<int> code = run_as_owner(session.context().files, *rule,
                                         [&](server::RootHelper* root) { return session.run(command, root); });
-  return code ? *code : session.fail(code.error());
+  return code ? *code : session.fail(command, code.error());
 }
 
 // ---------------------------------------------------------------- parsing
@@ -215,16 +219,34 @@ int print_and_succeed(std::string_view text) {
   return 0;
 }
 
+/// As the command would end that was meant, if its first word tells; of several the most severe one. A caller
+/// that gives exit codes a meaning of its own gets no other one for a slip in the second word.
+int exit_code_of(std::span<const CommandEntry> commands, std::span<const std::string> arguments,
+                 const Error& error) {
+  int code = base::exit_code_of(error.code);
+  for (const CommandEntry& entry : commands) {
+    std::size_t words = 0;
+    const std::string_view first_word = std::string_view(entry.path).substr(0, entry.path.find(' '));
+    if (starts_with_path(arguments, first_word, &words))
+      code = std::max(code, entry.make()->exit_code_of(error));
+  }
+  return code;
+}
+
 /// An error before any command's options are known; whether json is wanted can only be guessed from the
 /// words.
-int fail_early(std::span<const std::string> arguments, const Error& error) {
+int fail_early(std::span<const std::string> arguments, const Error& error, int exit_code) {
   bool json = std::find(arguments.begin(), arguments.end(), "--output=json") != arguments.end();
   for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
     json = json || (arguments[i] == "--output" && arguments[i + 1] == "json");
   }
   write_whole(STDERR_FILENO, render_error(error));
-  if (json) write_whole(STDOUT_FILENO, as_json_line(error_as_json(error)));
-  return base::exit_code_of(error.code);
+  if (json) {
+    nlohmann::ordered_json object = error_as_json(error);
+    object["error"]["exit_code"] = exit_code;
+    write_whole(STDOUT_FILENO, as_json_line(object));
+  }
+  return exit_code;
 }
 
 }  // namespace
@@ -364,19 +386,19 @@ int run_command_line(std::span<const CommandEntry> commands, int argc, const cha
   std::vector<std::string> arguments;
   for (int i = 1; i < argc; ++i) arguments.emplace_back(argv[i]);
   const Result<void> clean = refuse_secrets(arguments);
-  if (!clean) return fail_early(arguments, clean.error());
+  if (!clean) return fail_early(arguments, clean.error(), exit_code_of(commands, arguments, clean.error()));
   if (arguments.empty() || wants_help(arguments[0])) return print_and_succeed(short_help(commands));
   if (arguments[0] == "--version" || arguments[0] == "-V") {
     return print_and_succeed(fmt::format("{} {}\n", kProgram, STANDFAST_VERSION));
   }
   const Result<CommandMatch> match = find_command(commands, arguments);
-  if (!match) return fail_early(arguments, match.error());
+  if (!match) return fail_early(arguments, match.error(), exit_code_of(commands, arguments, match.error()));
   const std::unique_ptr<Command> command = match->entry->make();
   const Result<ParsedOptions> parsed =
       parse_options(*match->entry, *command,
                     std::vector<std::string>(arguments.begin() + static_cast<std::ptrdiff_t>(match->words),
                                              arguments.end()));
-  if (!parsed) return fail_early(arguments, parsed.error());
+  if (!parsed) return fail_early(arguments, parsed.error(), command->exit_code_of(parsed.error()));
   if (parsed->help) return print_and_succeed(*parsed->help);
   return run_command(*command, *parsed);
 }

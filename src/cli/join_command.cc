@@ -1,11 +1,15 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "cli/agent_arguments.h"
+#include "cli/agent_view.h"
 #include "cli/commands.h"
+#include "cli/copy_view.h"
 #include "cli/secret_input.h"
 #include "cli/verify_view.h"
 #include "cli/which_cluster.h"
 #include "clone/rate.h"
+#include "setup/agent_place.h"
 #include "setup/join.h"
 
 namespace standfast::cli {
@@ -51,9 +55,19 @@ class JoinCommand final : public Command {
         ->type_name("fast|spread");
     app.add_option("-r,--max-rate", rate_, "transfer at most RATE (kB/s, or with suffix k or M)")
         ->type_name("RATE");
+    agent_.declare(app, "", AgentArguments::Place::kKnown);
     app.add_option("--pg-bin", options_.bin_directory, "folder of PostgreSQL's programs")->type_name("DIR");
     app.add_option("-t,--timeout", timeout_seconds_, "how long to wait for the standby to come up (600)")
         ->type_name("SECONDS");
+    const CLI::Option* own_agent =
+        app.add_option("--agent", own_agent_,
+                       "start an agent on this host as well (default: on the address that it has towards the "
+                       "primary, port 7432)")
+            ->type_name("ADDR[:PORT]")
+            ->expected(0, 1);
+    app.parse_complete_callback([this, own_agent] {
+      if (own_agent->count() > 0) options_.own_agent = own_agent_;
+    });
     app.add_flag("--dry-run", dry_run_, "check everything and print what would be done");
   }
 
@@ -61,6 +75,8 @@ class JoinCommand final : public Command {
     for (const std::string& text : mappings_)
       options_.tablespace_mappings.push_back(TRY(clone::parse_tablespace_mapping(text)));
     if (rate_) options_.max_rate_bytes_per_second = TRY(clone::parse_max_rate(*rate_));
+    options_.agent = TRY(agent_.read());
+    if (options_.own_agent) TRY(setup::parse_agent_wish(*options_.own_agent));
     if (timeout_seconds_ < 1) return Error(ErrorCode::kUsage, "--timeout must be at least 1 second");
     options_.start_timeout = base::Seconds(timeout_seconds_);
     place_.bin_directory = options_.bin_directory;
@@ -70,11 +86,20 @@ class JoinCommand final : public Command {
     const SecretQuestion question{
         .file = token_file_, .prompt = "token: ", .what = "token", .option = "--token-file"};
     options_.token = TRY(pg::decode_token(TRY(take_secret(question, context)).reveal()));
+    if (options_.token.kind == pg::TokenKind::kWitness) {
+      return Error(
+          ErrorCode::kToken,
+          fmt::format("this is the token of the witness \"{}\", not of a standby", options_.token.slot),
+          "Start the witness with it: standfast witness --token-file FILE. A standby's token comes "
+          "from \"standfast primary setup --standby ADDR\".");
+    }
     return base::ok();
   }
 
   std::optional<OwnerRule> owner_rule() const override {
-    return OwnerRule{.data_directory = options_.data_directory, .existence = DataDirectory::kMayBeMissing};
+    return OwnerRule{.data_directory = options_.data_directory,
+                     .existence = DataDirectory::kMayBeMissing,
+                     .agent = options_.own_agent ? AgentLeave::kGiven : AgentLeave::kRefused};
   }
 
   Result<int> run(CommandContext& context) override {
@@ -92,6 +117,7 @@ class JoinCommand final : public Command {
       return 0;
     }
     context.output.text(text_of(outcome, context.program));
+    if (outcome.agent && outcome.agent->failure) return base::exit_code_of(outcome.agent->failure->code);
     return 0;
   }
 
@@ -127,8 +153,11 @@ class JoinCommand final : public Command {
                       {"timeline", copy.timeline.value()},
                       {"manifest_checked", copy.manifest_checked},
                       {"milliseconds", std::chrono::duration_cast<base::Milliseconds>(copy.elapsed).count()}};
+      if (copy.agent) json["copy"]["agent"] = agent_as_json(*copy.agent);
       if (copy.moved_aside_to) json["moved_aside_to"] = *copy.moved_aside_to;
     }
+    if (outcome.member) json["member"] = *outcome.member;
+    if (outcome.agent) json["agent"] = agent_as_json(*outcome.agent);
     json["settings_taken_out"] = outcome.settings_taken_out;
     json["settings_given"] = outcome.settings_given;
     if (outcome.proof) json["verify"] = verify_as_json(*outcome.proof);
@@ -136,9 +165,11 @@ class JoinCommand final : public Command {
   }
 
   setup::JoinOptions options_;
+  AgentArguments agent_;
   NewClusterArguments place_;
   std::optional<std::string> token_file_;
   std::optional<std::string> rate_;
+  std::string own_agent_;
   std::vector<std::string> mappings_;
   std::string checkpoint_ = "fast";
   int timeout_seconds_ = 600;

@@ -6,11 +6,15 @@
 #include <fmt/ranges.h>
 
 #include "cli/commands.h"
+#include "cli/primary_setup_view.h"
 #include "cli/secret_input.h"
 #include "cli/which_cluster.h"
 #include "env/terminal.h"
+#include "net/listener.h"
 #include "pg/client/certificate_chain.h"
 #include "pg/format/hba_file.h"
+#include "setup/agent_place.h"
+#include "setup/primary_plan.h"
 #include "setup/primary_setup.h"
 
 namespace standfast::cli {
@@ -26,76 +30,10 @@ using setup::PrimaryVerdict;
 /// A terminal's line ends at 4095 bytes, whatever is pasted.
 constexpr std::size_t kMaxPastedBytes = 4000;
 
-std::string_view word_for(PrimaryVerdict verdict) {
-  switch (verdict) {
-    case PrimaryVerdict::kPlanned:
-      return "planned";
-    case PrimaryVerdict::kUnchanged:
-      return "unchanged";
-    case PrimaryVerdict::kChanged:
-      return "changed";
-    case PrimaryVerdict::kPendingRestart:
-      return "pending_restart";
-  }
-  return "";
-}
-
-std::string_view word_for(setup::ChangeKind kind) {
-  switch (kind) {
-    case setup::ChangeKind::kCluster:
-      return "cluster";
-    case setup::ChangeKind::kSetting:
-      return "setting";
-    case setup::ChangeKind::kRole:
-      return "role";
-    case setup::ChangeKind::kDatabase:
-      return "database";
-    case setup::ChangeKind::kHba:
-      return "hba";
-    case setup::ChangeKind::kRestart:
-      return "restart";
-    case setup::ChangeKind::kFirewall:
-      return "firewall";
-    case setup::ChangeKind::kSlot:
-      return "slot";
-    case setup::ChangeKind::kToken:
-      return "token";
-  }
-  return "";
-}
-
 /// A single address as a person writes it.
 std::string without_prefix(const std::string& cidr) {
   const bool is_single = cidr.ends_with(cidr.find(':') == std::string::npos ? "/32" : "/128");
   return is_single ? cidr.substr(0, cidr.find('/')) : cidr;
-}
-
-/// Of a token only the file is told.
-nlohmann::ordered_json as_json(const PrimarySetupOutcome& outcome) {
-  auto changes = nlohmann::ordered_json::array();
-  for (const auto& change : outcome.changes) {
-    changes.push_back({{"step", change.step},
-                       {"kind", word_for(change.kind)},
-                       {"what", change.what},
-                       {"reason", change.reason}});
-  }
-  auto members = nlohmann::ordered_json::array();
-  for (const PrimaryMember& member : outcome.members) {
-    nlohmann::ordered_json one = {
-        {"slot", member.slot}, {"address", member.address_cidr}, {"host", member.host}};
-    one["token_file"] = member.token_path ? nlohmann::ordered_json(*member.token_path) : nullptr;
-    if (!member.manual.empty()) one["manual"] = member.manual;
-    members.push_back(std::move(one));
-  }
-  return {{"verdict", word_for(outcome.verdict)},
-          {"system_identifier", outcome.system_id.value() != 0
-                                    ? nlohmann::ordered_json(outcome.system_id.to_string())
-                                    : nlohmann::ordered_json(nullptr)},
-          {"port", outcome.port},
-          {"from_standby", outcome.is_standby},
-          {"changes", std::move(changes)},
-          {"pending_restart", outcome.pending_restart},
-          {"members", std::move(members)}};
 }
 
 class PrimarySetupCommand final : public Command {
@@ -107,6 +45,16 @@ class PrimarySetupCommand final : public Command {
     app.add_option("--standby", options_.standbys,
                    "address of a standby, IPv4 or IPv6; again for each. Without it: those of earlier runs")
         ->type_name("ADDR")
+        ->take_all();
+    app.add_option("--witness", options_.witnesses,
+                   "address of a witness, which keeps the WAL and has no database; :PORT is where it serves "
+                   "(5433), =NAME its name and slot (default: witnessN); again for each")
+        ->type_name("ADDR[:PORT][=NAME]")
+        ->take_all();
+    app.add_option("--remove-witness", options_.remove_witnesses,
+                   "take out what was made for a witness that is gone for good, and do nothing else; again "
+                   "for each")
+        ->type_name("NAME")
         ->take_all();
     app.add_option("-S,--slot", options_.slot,
                    "name of the slot, for a single --standby (default: pgstandbyN)")
@@ -120,10 +68,11 @@ class PrimarySetupCommand final : public Command {
     app.add_option("--ca-file", ca_file_,
                    "certificate (PEM) of the CA that issued the server's, where the server does not send it")
         ->type_name("FILE");
+    declare_agent(app);
     app.add_flag("--from-standby", from_standby_,
                  "this server is itself a standby, and the new one is to follow it");
     app.add_flag("--open-firewall", open_firewall_,
-                 "let the standby through firewalld or ufw, as root (default: print the command)");
+                 "let them through firewalld or ufw, as root (default: print the command)");
     app.add_flag("--no-token", no_token_, "print how to make the standby by hand instead of a token");
     app.add_flag("--dry-run", dry_run_, "print what would be done, and do nothing");
   }
@@ -138,6 +87,7 @@ class PrimarySetupCommand final : public Command {
     if (no_token_) options_.token = setup::TokenWish::kManual;
     if (from_standby_) options_.on_standby = setup::OnStandby::kServe;
     if (dry_run_) options_.mode = setup::RunMode::kDryRun;
+    if (options_.agent) TRY(setup::parse_agent_wish(*options_.agent));
     return base::ok();
   }
 
@@ -145,11 +95,19 @@ class PrimarySetupCommand final : public Command {
     OwnerRule rule;
     rule.data_directory = options_.data_directory;
     rule.existence = init_ ? DataDirectory::kMayBeMissing : DataDirectory::kMustExist;
+    if (options_.agent) {
+      rule.agent = AgentLeave::kGiven;
+      rule.firewall_ports = 2;
+    }
     if (!open_firewall_) return rule;
     for (const std::string& standby : options_.standbys) {
       // What is no address is refused later, with its reason.
       if (const auto parsed = pg::parse_standby_address(standby))
         rule.firewall_addresses.push_back(parsed->cidr);
+    }
+    for (const std::string& witness : options_.witnesses) {
+      if (const auto parsed = setup::parse_witness(witness))
+        rule.firewall_addresses.push_back(parsed->address.cidr);
     }
     return rule;
   }
@@ -166,8 +124,10 @@ class PrimarySetupCommand final : public Command {
     const PrimarySetupOutcome outcome = TRY(setup::run_primary_setup(options_, environment));
     context.output.json(as_json(outcome));
     context.output.text(text_of(outcome, context));
-    return outcome.verdict == PrimaryVerdict::kPendingRestart ? base::exit_code_of(ErrorCode::kPendingRestart)
-                                                              : 0;
+    if (outcome.verdict == PrimaryVerdict::kPendingRestart)
+      return base::exit_code_of(ErrorCode::kPendingRestart);
+    if (outcome.agent && outcome.agent->failure) return base::exit_code_of(outcome.agent->failure->code);
+    return 0;
   }
 
  private:
@@ -185,6 +145,19 @@ class PrimarySetupCommand final : public Command {
         ->type_name("NAME")
         ->capture_default_str();
     app.add_option("--pg-bin", options_.bin_directory, "folder of PostgreSQL's programs")->type_name("DIR");
+  }
+
+  void declare_agent(CLI::App& app) {
+    const CLI::Option* agent =
+        app.add_option(
+               "--agent", agent_,
+               "start an agent, from which members of the cluster copy, and let the standbys become members "
+               "(default: as before, else on the addresses that they reach this host by, port 7432)")
+            ->type_name("ADDR[:PORT]")
+            ->expected(0, 1);
+    app.parse_complete_callback([this, agent] {
+      if (agent->count() > 0) options_.agent = agent_;
+    });
   }
 
   void declare_roles(CLI::App& app) {
@@ -289,6 +262,10 @@ class PrimarySetupCommand final : public Command {
   std::string next_steps(const PrimarySetupOutcome& outcome, const CommandContext& context) const {
     std::string text;
     for (const PrimaryMember& member : outcome.members) {
+      if (member.kind == setup::MemberKind::kWitness) {
+        text += witness_steps(member, context);
+        continue;
+      }
       text += fmt::format("\nnow on the standby {} (slot {}):\n\n", without_prefix(member.address_cidr),
                           member.slot);
       if (!member.manual.empty()) {
@@ -297,22 +274,59 @@ class PrimarySetupCommand final : public Command {
       }
       text += fmt::format("    {} join -D {}{}\n\n", context.program, options_.data_directory,
                           outcome.is_standby ? " --from-standby" : "");
-      if (!member.token) continue;
-      const std::string path = member.token_path.value_or("");
-      if (context.output.stdout_is_terminal() && member.token->reveal().size() <= kMaxPastedBytes) {
-        text += fmt::format("and give it this token, which is a password, when it asks:\n\n{}\n\n",
-                            member.token->reveal());
-        text +=
-            fmt::format("(the token is in {} too; --token-file and standard input take it as well)\n", path);
-      } else {
-        text += fmt::format("it asks for the token, or takes it by --token-file; the token is in {}\n", path);
-      }
+      if (member.token) text += token_step(member, context);
     }
-    return text;
+    return text + sync_step(outcome, context.program);
+  }
+
+  static bool shows_token(const PrimaryMember& member, const CommandContext& context) {
+    return member.token && context.output.stdout_is_terminal() &&
+           member.token->reveal().size() <= kMaxPastedBytes;
+  }
+
+  static std::string token_step(const PrimaryMember& member, const CommandContext& context) {
+    const std::string path = member.token_path.value_or("");
+    if (!shows_token(member, context))
+      return fmt::format("it asks for the token, or takes it by --token-file; the token is in {}\n", path);
+    return fmt::format(
+        "and give it this token, which is a password, when it asks:\n\n{}\n\n"
+        "(the token is in {} too; --token-file and standard input take it as well)\n",
+        member.token->reveal(), path);
+  }
+
+  static std::string witness_steps(const PrimaryMember& member, const CommandContext& context) {
+    const std::string address = without_prefix(member.address_cidr);
+    std::string text = fmt::format("\nnow on the witness {} ({}):\n\n", address, member.slot);
+    if (!member.manual.empty()) {
+      for (const std::string& line : member.manual) text += "    " + line + "\n";
+      return text;
+    }
+    text += fmt::format("    {} witness -D DIR --listen {}{}\n\n", context.program,
+                        net::to_string({address, member.port}),
+                        shows_token(member, context) ? "" : " --token-file FILE");
+    text += "DIR is a folder for the WAL, of its own, on a disk that keeps what it is told; it is made\n";
+    if (shows_token(member, context)) return text + token_step(member, context);
+    return text + fmt::format("FILE is a copy of the token, which is a password (0600): it is in {}\n",
+                              member.token_path.value_or(""));
+  }
+
+  /// Who is in synchronous_standby_names before it streams stops every commit, so that comes last, and by
+  /// hand.
+  std::string sync_step(const PrimarySetupOutcome& outcome, const std::string& program) const {
+    std::string names;
+    for (const PrimaryMember& member : outcome.members) {
+      if (member.kind == setup::MemberKind::kWitness) names += " " + member.slot;
+    }
+    if (names.empty()) return "";
+    return fmt::format(
+        "\nonce it streams, commits can be made to wait until the witness has them (name a standby too, and "
+        "either is enough):\n\n    {} sync enable{} -D {}\n",
+        program, names, options_.data_directory);
   }
 
   setup::PrimarySetupOptions options_;
   NewClusterArguments place_;
+  std::string agent_;
   std::string password_file_;
   std::string ca_file_;
   std::string socket_directory_;

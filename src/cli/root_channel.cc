@@ -34,6 +34,12 @@ class ChannelHelper final : public server::RootHelper {
                                  fmt::format("See systemctl status {}.", unit))));
   }
 
+  Result<void> enable_agent(const env::Wait& wait) override {
+    return decode_answer(TRY(ask(encode_agent_request(wait.deadline.remaining()), wait,
+                                 fmt::format("systemctl restart {}", server::kAgentUnit),
+                                 fmt::format("See systemctl status {}.", server::kAgentUnit))));
+  }
+
   Result<FirewallAnswer> change_firewall(const server::FirewallRequest& request,
                                          const env::Wait& wait) override {
     return decode_firewall_answer(TRY(ask(encode_firewall_request({request, wait.deadline.remaining()}), wait,

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/number.h"
 #include "pg/format/hba_file.h"
 #include "pg/server/systemd.h"
 
@@ -21,6 +21,7 @@ using server::FirewallAnswer;
 using server::UnitAction;
 
 constexpr std::string_view kDone = "done";
+constexpr std::string_view kEnableAgent = "agent-enable";
 constexpr std::array<std::pair<std::string_view, FirewallAction>, 3> kFirewallActions = {
     {{"firewall-ask", FirewallAction::kAsk},
      {"firewall-open", FirewallAction::kOpen},
@@ -32,14 +33,6 @@ constexpr std::array<std::pair<std::string_view, FirewallAnswer>, 4> kFirewallAn
      {"partly", FirewallAnswer::kPartly}}};
 constexpr std::array<std::pair<std::string_view, UnitAction>, 3> kActions = {
     {{"start", UnitAction::kStart}, {"stop", UnitAction::kStop}, {"restart", UnitAction::kRestart}}};
-
-template <typename Number>
-std::optional<Number> whole_number(std::string_view text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 /// What stands before the separator, which is taken off with it.
 std::string_view take_until(std::string_view& text, char separator) {
@@ -71,7 +64,7 @@ std::string encode_numbered(const Numbered& message) {
 }
 
 std::optional<Numbered> decode_numbered(std::string_view message) {
-  const auto number = whole_number<std::uint64_t>(take_until(message, ' '));
+  const auto number = base::parse_number<std::uint64_t>(take_until(message, ' '));
   if (!number) return std::nullopt;
   return Numbered{*number, std::string(message)};
 }
@@ -82,7 +75,7 @@ std::string encode_request(const UnitRequest& request) {
 
 std::optional<UnitRequest> decode_request(std::string_view message) {
   const std::string_view word = take_until(message, ' ');
-  const auto timeout_ms = whole_number<std::uint32_t>(take_until(message, ' '));
+  const auto timeout_ms = base::parse_number<std::uint32_t>(take_until(message, ' '));
   if (!timeout_ms || !server::major_of_unit(message)) return std::nullopt;
   for (const auto& [name, action] : kActions) {
     if (name == word) return UnitRequest{action, base::Milliseconds(*timeout_ms), std::string(message)};
@@ -103,6 +96,16 @@ Result<void> decode_answer(std::string_view message) {
   return Error(code, text, std::string(message));
 }
 
+std::string encode_agent_request(base::Milliseconds timeout) {
+  return fmt::format("{} {}", kEnableAgent, timeout.count());
+}
+
+std::optional<base::Milliseconds> decode_agent_request(std::string_view message) {
+  if (take_until(message, ' ') != kEnableAgent) return std::nullopt;
+  const auto timeout_ms = base::parse_number<std::uint32_t>(message);
+  return timeout_ms ? std::optional(base::Milliseconds(*timeout_ms)) : std::nullopt;
+}
+
 std::string encode_firewall_request(const TimedFirewallRequest& timed) {
   std::string_view word;
   for (const auto& [name, action] : kFirewallActions) {
@@ -114,9 +117,9 @@ std::string encode_firewall_request(const TimedFirewallRequest& timed) {
 
 std::optional<TimedFirewallRequest> decode_firewall_request(std::string_view message) {
   const std::string_view word = take_until(message, ' ');
-  const auto timeout_ms = whole_number<std::uint32_t>(take_until(message, ' '));
+  const auto timeout_ms = base::parse_number<std::uint32_t>(take_until(message, ' '));
   const std::string_view address = take_until(message, ' ');
-  const auto port = whole_number<std::uint16_t>(message);
+  const auto port = base::parse_number<std::uint16_t>(message);
   const auto parsed = pg::parse_standby_address(address);
   if (!timeout_ms || !port || *port == 0 || !parsed || parsed->cidr != address) return std::nullopt;
   for (const auto& [name, action] : kFirewallActions) {

@@ -38,6 +38,11 @@ std::optional<UnitRequest> decode_request(std::string_view message);
 std::string encode_answer(const base::Result<void>& result);
 base::Result<void> decode_answer(std::string_view message);
 
+/// "agent-enable 60000"
+std::string encode_agent_request(base::Milliseconds timeout);
+/// The timeout.
+std::optional<base::Milliseconds> decode_agent_request(std::string_view message);
+
 struct TimedFirewallRequest {
   server::FirewallRequest request;
   base::Milliseconds timeout{};

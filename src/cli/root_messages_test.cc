@@ -85,5 +85,15 @@ TEST(Answers, KeepCodeMessageAndHint) {
   EXPECT_EQ(error.error().hint, "Wait\nlonger.");
 }
 
+TEST(RootMessages, AnAgentsRequestComesBackAndNothingElseIsOne) {
+  EXPECT_EQ(decode_agent_request(encode_agent_request(base::Milliseconds(60000))), base::Milliseconds(60000));
+  for (const std::string_view text : {"", "agent-enable", "agent-enable x", "agent-enable 1 2",
+                                      "agent-enable -1", "start 1 postgresql.service"}) {
+    EXPECT_FALSE(decode_agent_request(text)) << text;
+  }
+  EXPECT_FALSE(decode_request(encode_agent_request(base::Milliseconds(1))));
+  EXPECT_FALSE(decode_firewall_request(encode_agent_request(base::Milliseconds(1))));
+}
+
 }  // namespace
 }  // namespace standfast::cli

@@ -4,9 +4,11 @@
 #include <csignal>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/agent_config.h"
 #include "pg/server/debian.h"
 #include "pg/server/systemd.h"
 #include "setup/firewall.h"
@@ -24,6 +26,7 @@ using server::FirewallRequest;
 /// The longest that root lets the service manager take, and the firewall's program.
 constexpr base::Seconds kMaxUnitActionTime(3600);
 constexpr base::Seconds kMaxFirewallTime(120);
+constexpr std::string_view kAgentConfiguration = "/etc/standfast/standfast.toml";
 
 Result<std::optional<HeldDirectory::Id>> id_of(env::FileSystem& files, const std::string& path) {
   const auto info = TRY(files.inspect(path));
@@ -59,18 +62,22 @@ Result<FirewallRequest> FirewallLeave::admit(FirewallRequest request) {
   if (std::find(addresses_.begin(), addresses_.end(), request.address_cidr) == addresses_.end()) {
     return Error(ErrorCode::kPermission, "root opens the firewall only to what was named with --standby");
   }
-  if (port_.value_or(request.port) != request.port) {
-    return Error(ErrorCode::kPermission, fmt::format("root opens the firewall to port {} only", *port_));
+  if (std::find(ports_.begin(), ports_.end(), request.port) == ports_.end()) {
+    if (ports_.size() >= max_ports_) {
+      return Error(ErrorCode::kPermission,
+                   fmt::format("root opens the firewall to port {} only", fmt::join(ports_, " and ")));
+    }
+    ports_.push_back(request.port);
   }
-  port_ = request.port;
-  const bool is_ours = std::find(opened_.begin(), opened_.end(), request.address_cidr) != opened_.end();
+  const Opening opening(request.address_cidr, request.port);
+  const bool is_ours = std::find(opened_.begin(), opened_.end(), opening) != opened_.end();
   if (request.action == FirewallAction::kClose && !is_ours) request.action = FirewallAction::kAsk;
   return request;
 }
 
 std::vector<FirewallRequest> FirewallLeave::closings() const {
   std::vector<FirewallRequest> requests;
-  for (const std::string& address : opened_) requests.push_back({FirewallAction::kClose, address, *port_});
+  for (const auto& [address, port] : opened_) requests.push_back({FirewallAction::kClose, address, port});
   return requests;
 }
 
@@ -88,6 +95,55 @@ Result<void> serve_unit_request(env::FileSystem& files, const HeldDirectory& dir
   return server::run_systemctl(request->action, request->unit, wait);
 }
 
+namespace {
+
+/// The path as a basic string of TOML; no value for one with control characters.
+std::optional<std::string> quoted(const std::string& path) {
+  std::string text = "\"";
+  for (const char c : path) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return std::nullopt;
+    if (c == '"' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text + '"';
+}
+
+}  // namespace
+
+Result<void> configure_agent(env::FileSystem& files, const std::string& configuration,
+                             const std::string& data_directory) {
+  if (TRY(files.inspect_following(configuration))) {
+    const std::string text =
+        TRY(env::read_whole_file(files, TRY(files.real_path(configuration)), agent::kMaxAgentConfigBytes));
+    const auto config = TRY(agent::parse_agent_config(text, configuration));
+    const auto named =
+        config.data_directory ? files.real_path(*config.data_directory) : Result<std::string>("");
+    if (named && *named == data_directory) return base::ok();
+    return Error(ErrorCode::kPrecondition,
+                 fmt::format("\"{}\" is there, and does not say that the agent is that of \"{}\"",
+                             configuration, data_directory),
+                 "Set data_directory of its section [agent] so.");
+  }
+  const auto path = quoted(data_directory);
+  if (!path) return Error(ErrorCode::kUsage, "the data directory's name has control characters");
+  TRY(env::make_directories(files, env::parent_of(configuration), 0755));
+  return env::write_file_durably(files, configuration, fmt::format("[agent]\ndata_directory = {}\n", *path),
+                                 {.mode = 0644});
+}
+
+Result<void> serve_agent_request(env::FileSystem& files, const RootLeave& leave,
+                                 const std::string& configuration, base::Milliseconds timeout) {
+  const std::string unit(server::kAgentUnit);
+  if (leave.agent != AgentLeave::kGiven) {
+    return Error(ErrorCode::kPermission, "root enables an agent only where --agent asks for one");
+  }
+  const auto wait = env::Wait::for_at_most(std::min<base::Milliseconds>(timeout, kMaxUnitActionTime));
+  const std::string found = TRY(find_held(files, leave.directory));
+  TRY(configure_agent(files, configuration, found));
+  TRY(server::enable_unit(unit, wait));
+  return server::run_systemctl(server::UnitAction::kRestart, unit, wait);
+}
+
 // ---------------------------------------------------------------- one request after the other
 
 void RootService::take_request() {
@@ -99,6 +155,14 @@ void RootService::take_request() {
 void RootService::serve(const Numbered& request) {
   if (const auto firewall = decode_firewall_request(request.text)) {
     serve_firewall(request.number, *firewall);
+    return;
+  }
+  if (const auto timeout = decode_agent_request(request.text)) {
+    start_worker(request.number, [&] {
+      const std::string configuration(kAgentConfiguration);
+      answer(request.number, encode_answer(serve_agent_request(files_, leave_, configuration, *timeout)));
+      return Outcome::kNothing;
+    });
     return;
   }
   start_worker(request.number, [&] {

@@ -6,9 +6,11 @@
 // FileSystem.
 // Invariant: the child is not believed. The data directory must be the one that the command was started for,
 // where it was then, and belong to whom it belonged to; the unit must run it. The firewall is opened only to
-// addresses that the user named to root, for one port a run, and closed only where this run opened it.
-// Each request ends by its own deadline, and none may have a later one than is allowed here.
-// Fails: what is refused is answered with kPermission.
+// addresses that the user named to root, for as many ports as the command has use for, and closed only where
+// this run opened it. The agent's unit is enabled only where the user asked for an agent, and gets to know
+// the data directory from root alone; a configuration that is there is not changed. Each request ends by its
+// own deadline, and none may have a later one than is allowed here. Fails: what is refused is answered with
+// kPermission.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +23,7 @@
 #include <sys/types.h>
 
 #include "base/result.h"
+#include "cli/as_owner.h"
 #include "cli/root_channel.h"
 #include "env/file_system.h"
 #include "env/stop_event.h"
@@ -49,30 +52,45 @@ base::Result<std::string> find_held(env::FileSystem& files, const HeldDirectory&
 /// What root may do with the firewall in this run, and what of it is done.
 class FirewallLeave {
  public:
-  explicit FirewallLeave(std::vector<std::string> addresses) : addresses_(std::move(addresses)) {}
+  explicit FirewallLeave(std::vector<std::string> addresses, std::size_t max_ports = 1)
+      : addresses_(std::move(addresses)), max_ports_(max_ports) {}
 
-  /// What is done for a request. The first port asked for is the run's. What this run did not open is not
+  /// What is done for a request. The first ports asked for are the run's. What this run did not open is not
   /// closed, only looked at.
   base::Result<server::FirewallRequest> admit(server::FirewallRequest request);
-  void note_opened(const server::FirewallRequest& request) { opened_.push_back(request.address_cidr); }
-  void note_closed(const server::FirewallRequest& request) { std::erase(opened_, request.address_cidr); }
+  void note_opened(const server::FirewallRequest& request) {
+    opened_.emplace_back(request.address_cidr, request.port);
+  }
+  void note_closed(const server::FirewallRequest& request) {
+    std::erase(opened_, Opening(request.address_cidr, request.port));
+  }
   /// Requests that undo what was opened and not closed again.
   std::vector<server::FirewallRequest> closings() const;
 
  private:
+  using Opening = std::pair<std::string, std::uint16_t>;
   std::vector<std::string> addresses_;
-  std::optional<std::uint16_t> port_;
-  std::vector<std::string> opened_;
+  std::size_t max_ports_;
+  std::vector<std::uint16_t> ports_ = {};
+  std::vector<Opening> opened_ = {};
 };
 
 /// What the user asked for when he started the command as root; root does nothing else.
 struct RootLeave {
   HeldDirectory directory;
   FirewallLeave firewall;
+  AgentLeave agent = AgentLeave::kRefused;
 };
 
 base::Result<void> serve_unit_request(env::FileSystem& files, const HeldDirectory& directory,
                                       std::string_view message);
+
+/// Writes the agent's configuration where it is missing. kPrecondition for one that is there and does not
+/// name that directory.
+base::Result<void> configure_agent(env::FileSystem& files, const std::string& configuration,
+                                   const std::string& data_directory);
+base::Result<void> serve_agent_request(env::FileSystem& files, const RootLeave& leave,
+                                       const std::string& configuration, base::Milliseconds timeout);
 
 class RootService {
  public:

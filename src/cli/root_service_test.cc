@@ -1,6 +1,8 @@
 #include "cli/root_service.h"
 
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -43,6 +45,20 @@ TEST(FirewallLeaves, TheFirstPortIsTheRunsOnlyOne) {
     ASSERT_FALSE(other.has_value());
     EXPECT_EQ(other.error().code, ErrorCode::kPermission);
   }
+}
+
+TEST(FirewallLeaves, ARunWithAnAgentHasTwoPorts) {
+  FirewallLeave leave({"10.20.20.2/32"}, 2);
+  EXPECT_TRUE(leave.admit(request(FirewallAction::kOpen, "10.20.20.2/32", 5432)).has_value());
+  EXPECT_TRUE(leave.admit(request(FirewallAction::kOpen, "10.20.20.2/32", 7432)).has_value());
+  EXPECT_FALSE(leave.admit(request(FirewallAction::kOpen, "10.20.20.2/32", 22)).has_value());
+  leave.note_opened(request(FirewallAction::kOpen, "10.20.20.2/32", 7432));
+  EXPECT_EQ(leave.admit(request(FirewallAction::kClose, "10.20.20.2/32", 5432))->action,
+            FirewallAction::kAsk);
+  EXPECT_EQ(leave.admit(request(FirewallAction::kClose, "10.20.20.2/32", 7432))->action,
+            FirewallAction::kClose);
+  ASSERT_EQ(leave.closings().size(), 1U);
+  EXPECT_EQ(leave.closings()[0].port, 7432);
 }
 
 TEST(FirewallLeaves, OnlyWhatThisRunOpenedIsClosed) {
@@ -142,6 +158,39 @@ TEST_F(HeldDirectoryTest, UnitIsLeftAloneWhenItRunsAnotherOrTheDirectoryIsExchan
   const auto served = serve_unit_request(files(), held, "stop 1000 postgresql@15-main.service");
   ASSERT_FALSE(served.has_value());
   EXPECT_NE(served.error().message.find("not the data directory any more"), std::string::npos);
+}
+
+class AgentConfiguration : public HeldDirectoryTest {
+ protected:
+  std::string text() const {
+    std::ostringstream text;
+    text << std::ifstream(path_).rdbuf();
+    return text.str();
+  }
+  std::string path_ = root_ + "/etc/standfast/standfast.toml";
+};
+
+TEST_F(AgentConfiguration, WithoutLeaveNothingIsWritten) {
+  const RootLeave leave{hold(root_ + "/mine/data"), FirewallLeave({})};
+  const auto served = serve_agent_request(files(), leave, path_, base::Milliseconds(5000));
+  ASSERT_FALSE(served.has_value());
+  EXPECT_EQ(served.error().code, ErrorCode::kPermission);
+  EXPECT_FALSE(fs::exists(root_ + "/etc"));
+}
+
+TEST_F(AgentConfiguration, IsWrittenOnceAndNotChanged) {
+  const std::string data = fs::canonical(root_).string() + "/mine/da\"ta";
+  fs::create_directories(data);
+  ASSERT_TRUE(configure_agent(files(), path_, data));
+  const std::string written = text();
+  EXPECT_EQ(written, "[agent]\ndata_directory = \"" + fs::canonical(root_).string() + "/mine/da\\\"ta\"\n");
+  EXPECT_TRUE(configure_agent(files(), path_, data));
+  EXPECT_EQ(text(), written);
+  const auto other = configure_agent(files(), path_, fs::canonical(root_).string() + "/mine/data");
+  ASSERT_FALSE(other.has_value());
+  EXPECT_EQ(other.error().code, ErrorCode::kPrecondition);
+  EXPECT_EQ(text(), written);
+  EXPECT_EQ(configure_agent(files(), root_ + "/new", "/da\nta").error().code, ErrorCode::kUsage);
 }
 
 }  // namespace

@@ -1,12 +1,15 @@
 #include "cli/server_arguments.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "cli/completion.h"
 #include "cli/which_cluster.h"
 #include "env/terminal.h"
+#include "pg/format/conninfo.h"
 #include "pg/server/cluster.h"
 #include "pg/server/cluster_search.h"
 
@@ -95,10 +98,40 @@ std::optional<OwnerRule> ServerArguments::owner_rule() const {
 Result<std::vector<client::ConnectOptions>> ServerArguments::servers(CommandContext& context) const {
   std::vector<client::ConnectOptions> servers;
   if (!data_directory_.empty()) servers.push_back(TRY(from_data_directory(context)));
-  for (const std::string& conninfo : conninfos_) servers.push_back(TRY(from_conninfo(conninfo)));
+  for (client::ConnectOptions& named : TRY(named_servers())) servers.push_back(std::move(named));
   const bool by_host = data_directory_.empty() && (!host_.empty() || !port_.empty());
   if (servers.empty() || by_host) servers.push_back(from_host());
   return servers;
+}
+
+Result<std::vector<client::ConnectOptions>> ServerArguments::named_servers() const {
+  std::vector<client::ConnectOptions> servers;
+  for (const std::string& conninfo : conninfos_) servers.push_back(TRY(from_conninfo(conninfo)));
+  return servers;
+}
+
+std::string ServerArguments::to_reach_again() const {
+  std::string text;
+  const auto add = [&](std::string_view option, const std::string& value) {
+    constexpr std::string_view kPlain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,@%+=";
+    const bool is_plain = value.find_first_not_of(kPlain) == std::string::npos;
+    if (!value.empty()) text += fmt::format(" {} {}", option, is_plain ? value : shell_single_quoted(value));
+  };
+  add("-D", data_directory_);
+  if (data_directory_.empty() && !conninfos_.empty()) {
+    const auto conninfo = client::parse_conninfo(conninfos_.front());
+    const bool is_secret = conninfo && std::any_of(conninfo->begin(), conninfo->end(), [](const auto& pair) {
+                             return pg::is_secret_keyword(pair.first);
+                           });
+    add("-d", is_secret ? "CONNINFO" : conninfos_.front());
+  }
+  if (data_directory_.empty()) {
+    add("-h", host_);
+    add("-p", port_);
+  }
+  add("-U", user_);
+  return text;
 }
 
 Result<client::ConnectOptions> ServerArguments::from_data_directory(CommandContext& context) const {

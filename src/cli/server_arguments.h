@@ -30,6 +30,13 @@ class ServerArguments {
   /// The server of -D first, then those of -d in their order; at least one. kStandbyUnreachable or
   /// kPrecondition when the server of -D does not run.
   base::Result<std::vector<client::ConnectOptions>> servers(CommandContext& context) const;
+  /// Of -d alone, for where the server of -D does not run and is not what counts.
+  base::Result<std::vector<client::ConnectOptions>> named_servers() const;
+  /// "" where none is meant.
+  const std::string& data_directory() const { return data_directory_; }
+  /// " -D /srv/data" or " -h 10.20.20.1 -p 5433": what a command needs to reach the first of these servers
+  /// again. Nothing secret, in quotes where a shell wants them.
+  std::string to_reach_again() const;
 
  private:
   void take_the_only_cluster(CommandContext& context);

@@ -1,4 +1,5 @@
 // `standfast status`: who replicates and how far behind, from either side, with an exit code.
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <utility>
@@ -62,11 +63,15 @@ class StatusCommand final : public Command {
     return servers_.prepare(context);
   }
 
-  std::optional<OwnerRule> owner_rule() const override { return servers_.owner_rule(); }
+  /// A copy that did not end is beside a directory that need not be there.
+  std::optional<OwnerRule> owner_rule() const override {
+    auto rule = servers_.owner_rule();
+    if (rule) rule->existence = DataDirectory::kMayBeMissing;
+    return rule;
+  }
 
   Result<int> run(CommandContext& context) override {
     if (watch_) return watch(context);
-    options_.servers = TRY(servers_.servers(context));
     const setup::StatusReport report = TRY(collect(context));
     context.output.text(text_of(report, context.output));
     context.output.json(status_as_json(report));
@@ -74,16 +79,42 @@ class StatusCommand final : public Command {
   }
 
  private:
-  Result<setup::StatusReport> collect(CommandContext& context) const {
-    return setup::collect_status(
-        options_,
-        {.files = context.files, .stop = context.stop, .reporter = context.reporter, .root = context.root});
+  Result<setup::StatusReport> collect(CommandContext& context) {
+    const setup::SetupEnvironment environment{
+        .files = context.files, .stop = context.stop, .reporter = context.reporter, .root = context.root};
+    TRY(look_up_servers(context, environment));
+    return setup::collect_status(options_, environment);
+  }
+
+  /// Anew each time: a server that was restarted has another port, perhaps, and one that is down now may be
+  /// up the next time. Where a copy did not end there need not be one.
+  Result<void> look_up_servers(CommandContext& context, const setup::SetupEnvironment& environment) {
+    const std::string& directory = servers_.data_directory();
+    options_.unfinished = {};
+    options_.not_running = {};
+    if (!directory.empty()) options_.unfinished = setup::look_for_unfinished(directory, environment);
+    auto servers = servers_.servers(context);
+    if (servers) {
+      options_.servers = *std::move(servers);
+      return base::ok();
+    }
+    const auto& unfinished = options_.unfinished;
+    if (unfinished.empty()) return std::move(servers).error();
+    options_.servers = TRY(servers_.named_servers());
+    const bool is_in_pieces =
+        std::any_of(unfinished.begin(), unfinished.end(), [](const auto& copy) { return copy.is_in_pieces; });
+    if (!is_in_pieces && TRY(context.files.inspect(directory + "/PG_VERSION"))) {
+      options_.not_running = setup::Unreachable{.what = fmt::format("the server of \"{}\"", directory),
+                                                .error = std::move(servers).error()};
+    }
+    return base::ok();
   }
 
   static std::string text_of(const setup::StatusReport& report, const Output& output) {
     const std::optional<int> width =
         output.stdout_is_terminal() ? std::optional(output.width_columns()) : std::nullopt;
     std::string text = render_members(report, width);
+    if (!report.unfinished.empty()) text += render_unfinished(report.unfinished);
     if (!report.views.empty()) text += "\n" + render_views(report.views);
     return text + "\n" + render_findings(report);
   }
@@ -92,8 +123,6 @@ class StatusCommand final : public Command {
   Result<int> watch(CommandContext& context) {
     int code = 0;
     while (!context.stop.is_set()) {
-      // Looked up anew each time: a server that was restarted has another port, perhaps, and one that is down
-      // now may be up the next time.
       code = look_once(context).value_or(code);
       const auto interval = std::chrono::duration<double>(watch_seconds_);
       env::wait_for(
@@ -105,11 +134,7 @@ class StatusCommand final : public Command {
 
   /// No value when it was interrupted.
   std::optional<int> look_once(CommandContext& context) {
-    auto servers = servers_.servers(context);
-    Result<setup::StatusReport> report = servers ? [&] {
-      options_.servers = *std::move(servers);
-      return collect(context);
-    }() : Result<setup::StatusReport>(servers.error());
+    const Result<setup::StatusReport> report = collect(context);
     if (!report) {
       if (context.stop.is_set()) return std::nullopt;
       const Error& error = report.error();

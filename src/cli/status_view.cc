@@ -4,9 +4,11 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/time.h"
 #include "cli/table.h"
+#include "pg/format/conninfo.h"
 
 namespace standfast::cli {
 namespace {
@@ -125,6 +127,55 @@ ordered_json server_json(const setup::ServerFacts& server) {
   return object;
 }
 
+std::string_view kind_of(const clone::Unfinished& copy) {
+  return copy.kind == clone::Unfinished::Kind::kRejoin ? "rejoin" : "copy";
+}
+
+std::string_view name_of(clone::NextRun next) {
+  switch (next) {
+    case clone::NextRun::kGoesOn:
+      return "goes_on";
+    case clone::NextRun::kBeginsAnew:
+      return "begins_anew";
+    case clone::NextRun::kRenamesBack:
+      break;
+  }
+  return "renames_back";
+}
+
+/// Of a conninfo what a person looks for.
+std::string place_in(const std::string& conninfo) {
+  const auto parsed = pg::Conninfo::parse(conninfo);
+  if (!parsed) return conninfo;
+  std::string text = parsed->get("host").value_or(std::string(kNothing));
+  if (const auto port = parsed->get("port")) text += fmt::format(" port {}", *port);
+  return text;
+}
+
+ordered_json unfinished_json(const setup::UnfinishedCopy& copy) {
+  const clone::Unfinished& facts = copy.facts;
+  ordered_json object = {
+      {"kind", kind_of(facts)},
+      {"data_directory", facts.target},
+      {"at_work", facts.is_at_work},
+      {"next_run", name_of(facts.next)},
+      {"in_pieces", facts.is_in_pieces},
+      {"begun", facts.begun ? ordered_json(*facts.begun) : ordered_json()},
+      {"source", facts.source ? ordered_json(*facts.source) : ordered_json()},
+      {"system_identifier", facts.system_id ? ordered_json(facts.system_id->to_string()) : ordered_json()},
+      {"folders", facts.folders},
+      {"bytes", number_json(facts.bytes)},
+      {"slot", ordered_json()}};
+  if (facts.slot) {
+    object["slot"] = {
+        {"name", *facts.slot},
+        {"made_by_it", facts.made_slot},
+        {"held_bytes", number_json(copy.held_bytes)},
+        {"why_not_known", copy.why_not_known.empty() ? ordered_json() : ordered_json(copy.why_not_known)}};
+  }
+  return object;
+}
+
 }  // namespace
 
 std::string render_members(const setup::StatusReport& report, std::optional<int> width_columns) {
@@ -147,6 +198,30 @@ std::string render_members(const setup::StatusReport& report, std::optional<int>
   }
   for (const std::string& note : report.notes) text += fmt::format("note: {}\n", printable(note));
   return text;
+}
+
+std::string render_unfinished(const std::vector<setup::UnfinishedCopy>& unfinished) {
+  std::vector<Record> records;
+  for (const setup::UnfinishedCopy& copy : unfinished) {
+    const clone::Unfinished& facts = copy.facts;
+    Record& record = records.emplace_back();
+    record = {{"unfinished", std::string(kind_of(facts))},
+              {"directory", facts.target},
+              {"from", facts.source ? place_in(*facts.source) : std::string(kNothing)},
+              {"begun", facts.begun.value_or(std::string(kNothing))}};
+    if (facts.bytes) {
+      record.emplace_back(
+          "there", fmt::format("{} in {}", base::format_bytes(*facts.bytes), fmt::join(facts.folders, ", ")));
+    }
+    record.emplace_back("slot", !facts.slot       ? std::string(kNothing)
+                                : facts.made_slot ? fmt::format("{}, made by it", *facts.slot)
+                                                  : *facts.slot);
+    if (facts.slot) {
+      record.emplace_back("slot holds", copy.held_bytes ? base::format_bytes(*copy.held_bytes)
+                                                        : fmt::format("not known: {}", copy.why_not_known));
+    }
+  }
+  return expanded_view(records);
 }
 
 std::string render_views(const std::vector<setup::ViewRows>& views) {
@@ -189,6 +264,9 @@ ordered_json status_as_json(const setup::StatusReport& report) {
   for (const Member& member : report.members) object["members"].push_back(member_json(member));
   object["servers"] = ordered_json::array();
   for (const setup::ServerFacts& server : report.servers) object["servers"].push_back(server_json(server));
+  object["unfinished"] = ordered_json::array();
+  for (const setup::UnfinishedCopy& copy : report.unfinished)
+    object["unfinished"].push_back(unfinished_json(copy));
   if (report.views.empty()) return object;
   object["views"] = ordered_json::array();
   for (const setup::ViewRows& view : report.views) {

@@ -67,6 +67,7 @@ ordered_json verify_as_json(const setup::VerifyOutcome& outcome) {
   }
   object["proof"] = word_for(outcome.proof);
   object["marker_ms"] = milliseconds(outcome.marker_time);
+  object["commit_ms"] = milliseconds(outcome.commit_time);
   object["replica_demo_ms"] = milliseconds(outcome.database_time);
   return object;
 }

@@ -1,9 +1,10 @@
 #include "cli/which_cluster.h"
 
-#include <charconv>
 #include <cstdlib>
 
 #include <fmt/format.h>
+
+#include "base/number.h"
 
 namespace standfast::cli {
 namespace {
@@ -85,9 +86,8 @@ Result<server::NewPlace> take_new_place(const NewClusterArguments& arguments,
 }
 
 Result<std::uint16_t> port_of(const std::string& text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error == std::errc() && end == text.data() + text.size() && port > 0) return port;
+  const auto port = base::parse_number<std::uint16_t>(text);
+  if (port && *port > 0) return *port;
   return Error(ErrorCode::kUsage, "the port is not one", "Give a number from 1 to 65535 with --port.");
 }
 

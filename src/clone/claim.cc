@@ -62,7 +62,7 @@ Result<void> Claim::complete() {
   TRY(std::move(locked));
   // By another path to the same directory the file may be another one.
   if (!directory_ && TRY(can_be_a_target(*files_, target_)))
-    directory_ = TRY(env::FolderLock::take(target_, message_of(target_, "")));
+    directory_ = TRY(env::FolderLock::take(target_, {message_of(target_, "")}));
   return base::ok();
 }
 
@@ -108,7 +108,7 @@ Result<void> refuse_claimed(env::FileSystem& files, const std::string& target) {
     const auto holder = env::holder_of_lock(lock_path_of(target, placing));
     if (holder && *holder) return in_use(target, **holder);
   }
-  if (there) TRY(env::FolderLock::take(target, message_of(target, "")));
+  if (there) TRY(env::FolderLock::take(target, {message_of(target, "")}));
   return base::ok();
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "clone/begin_anew.h"
 #include "clone/fetch.h"
 #include "clone/old_directory.h"
 
@@ -35,6 +36,7 @@ const CloneFacts& StagedClone::facts() const {
 
 Result<CloneFacts> StagedClone::put_in_place() {
   State& state = *state_;
+  if (state.left_slot) drop_left_slot(*state.left_slot, state.environment.reporter);
   Placed placed = TRY(state.staging->put_in_place());
   state.placed = true;
   state.facts.moved_aside_to = placed.old;
@@ -78,14 +80,30 @@ void StagedClone::State::hand_over_slot() {
   wal_connection.reset();
 }
 
+void StagedClone::State::tell_of_unfinished() const {
+  environment.reporter.warn(
+      fmt::format("the unfinished copy stays in \"{}\"{}", staging->data_folder(),
+                  created_slot ? fmt::format(", and so does replication slot \"{}\"", *created_slot) : ""),
+      fmt::format("Run this again: it goes on with what is there. To give it up: standfast standby clone "
+                  "--abandon -D {}.",
+                  options.target));
+  if (!server_was_stopped) return;
+  environment.reporter.warn("the server in \"" + options.target + "\" was stopped and is not started again",
+                            "Its data directory is as it was: start it if you need it.");
+}
+
 void StagedClone::State::clean_up() {
   wal_connection.reset();
   if (placed) return;
+  if (is_resumable) {
+    tell_of_unfinished();
+    return;
+  }
   const auto warn = [this](const base::Error& error, const std::string& hint) {
     environment.reporter.warn(error.message, hint);
   };
   if (created_slot) {
-    if (auto dropped = drop_slot(options, *created_slot)) {
+    if (auto dropped = drop_slot(options.connect, *created_slot)) {
       environment.reporter.detail("dropped replication slot \"" + *created_slot + "\"");
       if (staging) static_cast<void>(staging->forget_slot());
     } else {
@@ -110,7 +128,22 @@ void StagedClone::State::clean_up() {
 
 Result<StagedClone> fetch_clone(const CloneOptions& options, const CloneEnvironment& environment,
                                 const Claim& claim) {
-  return Fetch(options, environment).run(claim);
+  BeginAnew anew(environment.reporter, environment.stop);
+  CloneOptions next = options;
+  std::unique_ptr<Fetch> left;  // the last that has anything to leave
+  while (true) {
+    auto fetch = std::make_unique<Fetch>(next, environment);
+    if (left) fetch->goes_on_after(*left);
+    auto staged = fetch->run(claim);
+    if (staged) return staged;
+    const Left has_left = fetch->left();
+    if (!left || has_left == Left::kPart) left = std::move(fetch);
+    if (!anew.after(staged.error(), has_left)) {
+      left->clean_up();
+      return environment.stop.is_set() ? env::cancelled_error() : std::move(staged).error();
+    }
+    next.agent.way = CopyWay::kAgent;
+  }
 }
 
 Result<std::string> target_of(const std::string& path, const CloneEnvironment& environment) {
@@ -142,9 +175,12 @@ std::vector<std::string> describe_places(const ClonePlan& plan) {
     lines.push_back(fmt::format(text, std::forward<Args>(args)...));
   };
   if (plan.first) lines.push_back(*plan.first);
+  if (plan.agent) add("would copy through the agent of member \"{}\"", *plan.agent);
   if (plan.stops_server) add("would stop the server in \"{}\"", plan.target);
   if (plan.inside_because) add("{}: it stays, and its entries are exchanged", *plan.inside_because);
   add("would copy into \"{}\"", plan.staging);
+  if (plan.drops_slot)
+    add("would drop replication slot \"{}\" of the rejoin that did not end", *plan.drops_slot);
   if (plan.inside_because) {
     if (plan.moves_aside_to) {
       add("would rename the entries of \"{}\" into \"{}\", global/pg_control first", plan.target,

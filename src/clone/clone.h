@@ -29,8 +29,10 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "clone/claim.h"
+#include "clone/page_rules.h"
 #include "env/file_system.h"
 #include "env/stop_event.h"
+#include "net/connect.h"
 #include "pg/client/connection.h"
 #include "pg/format/lsn.h"
 #include "pg/format/versions.h"
@@ -53,12 +55,27 @@ struct TablespaceMapping {
   std::string to;
 };
 
+/// How the files of a copy come.
+enum class CopyWay : std::uint8_t {
+  kAuto,      ///< from the source's agent where this host is a member and the agent answers
+  kAgent,     ///< from the agent, or not at all
+  kProtocol,  ///< by BASE_BACKUP
+};
+
+struct AgentUse {
+  CopyWay way = CopyWay::kAuto;
+  std::optional<net::HostPort> address = {};  ///< else the source's host, and kDefaultAgentPort
+  std::optional<std::size_t> streams = {};    ///< else by cores and link (copy_work.h)
+  DamagedPages damaged_pages = DamagedPages::kRefused;
+};
+
 struct CloneOptions {
   client::ConnectOptions connect;
   std::string target;
   WalMethod wal = WalMethod::kStream;
   std::optional<std::string> slot = {};
   SlotUse slot_use = SlotUse::kTemporary;
+  AgentUse agent = {};
   Checkpoint checkpoint = Checkpoint::kSpread;
   std::vector<TablespaceMapping> tablespace_mappings = {};
   std::string label = "standfast base backup";
@@ -73,9 +90,24 @@ struct CloneOptions {
   bool sync = true;              ///< -N turns it off
   bool verify_checksums = true;  ///< -k turns it off
   std::optional<pg::SystemId> expected_system_id = {};
+  /// Of the secret store, named for the slot: made for `connect`, and of no use to anybody when the copy is
+  /// given up. Such a copy makes no slot.
+  std::vector<std::string> login_files = {};
   /// Stops the server that runs in the target; without it a running server is refused. Called once, after
   /// every check that can be made before.
   std::function<base::Result<void>()> stop_server = {};
+};
+
+/// Of a copy from an agent.
+struct AgentFacts {
+  std::string member;
+  std::size_t streams = 0;
+  std::uint64_t fetched_bytes = 0;
+  std::uint64_t equal_bytes = 0;  ///< were there already, as the source has them now
+  bool pages_checked = false;
+  bool manifest_written = false;
+  std::vector<DamagedPage> damaged = {};  ///< the first ones; only where it was allowed
+  std::uint64_t damaged_count = 0;
 };
 
 struct CloneFacts {
@@ -90,6 +122,7 @@ struct CloneFacts {
   std::uint64_t files = 0;
   std::uint64_t tablespaces = 0;
   bool manifest_checked = false;  ///< a server without manifests gives none
+  std::optional<AgentFacts> agent = {};
   base::Clock::duration elapsed{};
   std::optional<std::string> moved_aside_to = {};
   std::optional<std::string> slot = {};
@@ -108,7 +141,9 @@ struct ClonePlan {
   std::optional<std::string> inside_because = {};  ///< why the target stays and its entries are exchanged
   std::optional<std::string> moves_aside_to = {};
   std::optional<std::string> moves_old_to = {};
-  std::optional<std::string> first = {};  ///< what would be done for an interrupted run
+  std::optional<std::string> first = {};       ///< what would be done for an interrupted run
+  std::optional<std::string> agent = {};       ///< through which the files would come
+  std::optional<std::string> drops_slot = {};  ///< of a rejoin that did not end
   bool stops_server = false;
 };
 
@@ -148,6 +183,14 @@ base::Result<StagedClone> fetch_clone(const CloneOptions& options, const CloneEn
 base::Result<std::string> target_of(const std::string& path, const CloneEnvironment& environment);
 /// The same, and this run has it for itself.
 base::Result<Claim> claim_target(const std::string& path, const CloneEnvironment& environment);
+/// Takes away what an interrupted run has left for the next one: its folders, the login that was made for it,
+/// and the slot that it made, over the connection of the options or, where they say none, the one that it
+/// noted; of a rejoin, where it had changed nothing. False: there was nothing. kTargetRefused: a rejoin has
+/// changed the directory.
+enum class AbandonMode : std::uint8_t { kApply, kDryRun };
+base::Result<bool> abandon_copy(const CloneOptions& options, const CloneEnvironment& environment,
+                                AbandonMode mode);
+
 /// Moves the old directory on, if a run into the target (this one, or one that was killed) has still to.
 /// Gives its place then.
 base::Result<std::optional<std::string>> move_old_directory(const Claim& claim,

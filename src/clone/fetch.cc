@@ -4,7 +4,11 @@
 
 #include <fmt/format.h>
 
+#include "clone/folder_bytes.h"
 #include "clone/manifest_check.h"
+#include "clone/recovery_settings.h"
+#include "clone/room.h"
+#include "clone/slot_take_up.h"
 #include "env/beneath.h"
 
 namespace standfast::clone {
@@ -17,11 +21,6 @@ using base::Result;
 /// A spread checkpoint takes checkpoint_completion_target of checkpoint_timeout, which is a day at most. That
 /// the server is still there is TCP's keepalives' to find out.
 constexpr std::chrono::hours kCheckpointTimeout(25);
-/// A server that was just stopped, or the walsender of a run that was killed, holds its slot a moment longer.
-constexpr base::Seconds kSlotReleaseTimeout(10);
-constexpr base::Milliseconds kSlotRetryInterval(200);
-/// Room for WAL that comes while the copy is made, in segments; it cannot be known before.
-constexpr std::uint64_t kWalReserveSegments = 4;
 
 /// What broke off in the middle of a copy can only be done again.
 Error with_way_on(Error error) {
@@ -78,16 +77,20 @@ Result<void> Fetch::prepare_wal() {
 Result<void> Fetch::try_named_slot() {
   if (!streams_wal() || options_.slot_use == SlotUse::kCreate || !options_.slot) return base::ok();
   const client::BackupPosition here{source_.identity.wal_position, source_.identity.timeline};
-  const env::Wait release = wait(kSlotReleaseTimeout);
-  while (true) {
-    auto tried =
-        try_slot(*wal_connection_, *options_.slot, here, client::ReserveWal::kNo, wait(kCommandTimeout));
-    if (tried) return base::ok();
-    constexpr std::string_view kInUse = "55006";
-    const bool may_be_released = state_->server_was_stopped && tried.error().sqlstate == kInUse;
-    if (!may_be_released || release.deadline.passed()) return tried;
-    if (env::wait_for(-1, 0, wait(kSlotRetryInterval)) == env::Ready::kStopped) return env::cancelled_error();
-  }
+  const auto attempt = [&] {
+    return try_slot(*wal_connection_, *options_.slot, here, client::ReserveWal::kNo, wait(kCommandTimeout));
+  };
+  // Nobody else's is waited for.
+  return state_->server_was_stopped ? when_slot_is_free(attempt, wait(kSlotReleaseTimeout)) : attempt();
+}
+
+/// Those that an earlier run made are this one's as well.
+std::vector<std::string> Fetch::login_files() const {
+  std::vector<std::string> names = options_.login_files;
+  if (!taken_up_) return names;
+  for (const std::string& name : taken_up_->copy->login_files)
+    if (std::ranges::count(names, name) == 0) names.push_back(name);
+  return names;
 }
 
 Result<void> Fetch::make_staging() {
@@ -99,15 +102,26 @@ Result<void> Fetch::make_staging() {
   options.move_old_to = options_.move_old_to;
   options.rules = target_rules(OnRunningServer::kRefuse);
   options.modes = source_.modes;
-  options.sync = options_.sync ? SyncFiles::kYes : SyncFiles::kNo;
+  options.sync = sync_files();
   if (options_.wal_directory) options.wal_directory = env::absolute_path(*options_.wal_directory);
+  if (agent_) {
+    options.copy = JournalCopy{.system_id = source_.identity.system_id,
+                               .wal_directory = options.wal_directory,
+                               .begun = taken_up_ ? taken_up_->copy->begun : time_for_name(),
+                               .source = conninfo_without_secrets(backup_connection_->connection()),
+                               .slot = options_.slot,
+                               .login_files = login_files()};
+    options.taken_up = taken_up_;
+  }
   state_->staging = TRY(Staging::create(files_, std::move(options)));
+  state_->is_resumable = agent_ != nullptr;
   return base::ok();
 }
 
 Result<void> Fetch::create_slots() {
   if (!streams_wal() || options_.slot_use == SlotUse::kNone) return base::ok();
   if (options_.slot_use == SlotUse::kTemporary) return create_temporary_slot();
+  if (taken_up_ && taken_up_->slot) return take_up_own_slot(taken_up_->slot->name);
   client::NewSlot slot{.name = *options_.slot};
   if (auto created = wal_connection_->create_physical_slot(slot, wait(kCommandTimeout)); !created) {
     Error error = std::move(created).error();
@@ -123,7 +137,8 @@ Result<void> Fetch::create_slots() {
   stream_slot_ = slot.name;
   state_->facts.slot_was_created = true;
   reporter_.detail(fmt::format("created replication slot \"{}\"", slot.name));
-  return state_->staging->note_slot({slot.name, source_.identity.system_id});
+  return state_->staging->note_slot(
+      {slot.name, source_.identity.system_id, conninfo_without_secrets(backup_connection_->connection())});
 }
 
 Result<void> Fetch::create_temporary_slot() {
@@ -137,8 +152,7 @@ Result<void> Fetch::create_temporary_slot() {
     hands_over_ = options_.slot.has_value();
     return base::ok();
   }
-  constexpr std::string_view kAllInUse = "53400";
-  if (!options_.slot || created.error().sqlstate != kAllInUse) return created;
+  if (!options_.slot || created.error().sqlstate != kAllSlotsInUse) return created;
   // No slot is free. The named one then holds the WAL itself, from here on, unless what runs here uses it.
   TRY(stop_server());
   reporter_.detail(
@@ -152,6 +166,17 @@ Result<void> Fetch::create_temporary_slot() {
 // ---------------------------------------------------------------- the backup begins
 
 Result<void> Fetch::begin_backup() {
+  reporter_.info(
+      options_.checkpoint == Checkpoint::kFast
+          ? fmt::format("waiting for a checkpoint of the {}", source_word())
+          : fmt::format("waiting for the {}'s next checkpoint to complete (-c fast makes it do one "
+                        "at once)",
+                        source_word()));
+  TRY(agent_ ? begin_agent_backup() : begin_base_backup());
+  return take_over_start();
+}
+
+Result<void> Fetch::begin_base_backup() {
   client::BaseBackupOptions backup;
   backup.label = options_.label;
   backup.checkpoint = options_.checkpoint == Checkpoint::kFast ? client::BackupCheckpoint::kFast
@@ -160,15 +185,13 @@ Result<void> Fetch::begin_backup() {
   backup.wait_for_archiving = options_.wal == WalMethod::kNone;
   backup.verify_checksums = options_.verify_checksums;
   backup.max_rate_bytes_per_second = options_.max_rate_bytes_per_second;
-  reporter_.info(
-      options_.checkpoint == Checkpoint::kFast
-          ? fmt::format("waiting for a checkpoint of the {}", source_word())
-          : fmt::format("waiting for the {}'s next checkpoint to complete (-c fast makes it do one "
-                        "at once)",
-                        source_word()));
   start_ = TRY(backup_connection_->begin_base_backup(backup, wait(kCheckpointTimeout)));
   if (std::ranges::count_if(start_.tablespaces, [](const auto& t) { return !t.oid; }) != 1)
     return Error(ErrorCode::kProtocol, "the server does not send exactly one data directory");
+  return base::ok();
+}
+
+Result<void> Fetch::take_over_start() {
   if (start_.position.timeline != source_.identity.timeline) {
     return Error(
         ErrorCode::kPrecondition, "the server's timeline changed while the copy began",
@@ -247,23 +270,7 @@ Result<void> Fetch::place_tablespaces() {
 
 // Each disk must hold what goes there. A folder that does not exist yet will be on its parent's.
 Result<void> Fetch::check_room() const {
-  struct Need {
-    std::string path;
-    std::uint64_t bytes = 0;
-  };
-  std::map<std::uint64_t, Need> by_device;
-  const auto add = [&](std::string path, std::uint64_t bytes) -> Result<void> {
-    auto info = TRY(files_.inspect_following(path));
-    while (!info && path != "/") {
-      path = env::parent_of(path);
-      info = TRY(files_.inspect_following(path));
-    }
-    if (!info) return base::ok();
-    Need& need = by_device[info->device];
-    need.path = path;
-    need.bytes += bytes;
-    return base::ok();
-  };
+  RoomNeeds room(files_);
   // By the folder that stays, not by what is made in it: that is gone when the user reads of it.
   const auto disk_of = [&](const std::string& entry) {
     const auto& elsewhere = state_->staging->entry_folders();
@@ -274,23 +281,22 @@ Result<void> Fetch::check_room() const {
   // Nearly all of a data directory is in its folder base, which may be a disk of its own.
   for (const auto& tablespace : start_.tablespaces) {
     const bool outside = tablespace.oid && tablespace.location.starts_with('/');
-    TRY(add(outside ? TRY(mapped_location(tablespace)) : disk_of("base"), tablespace.size_bytes.value_or(0)));
+    TRY(room.add(outside ? TRY(mapped_location(tablespace)) : disk_of("base"),
+                 tablespace.size_bytes.value_or(0)));
   }
   if (options_.wal != WalMethod::kNone)
-    TRY(add(disk_of("pg_wal"), kWalReserveSegments * source_.wal_segment_bytes));
-  for (const auto& [device, need] : by_device) {
-    const std::uint64_t available = TRY(files_.space(need.path)).available_bytes;
-    if (need.bytes <= available) continue;
-    return Error(
-        ErrorCode::kDiskFull,
-        fmt::format("the copy needs {} and the disk of \"{}\" has {} free", base::format_bytes(need.bytes),
-                    need.path, base::format_bytes(available)),
-        target_.kind == TargetKind::kDataDirectory
-            ? "The old data directory stays until the copy is in place. Make room for both, or give another "
-              "directory."
-            : "Make room there, or give another directory.");
+    TRY(room.add(disk_of("pg_wal"), kWalReserveSegments * source_.wal_segment_bytes));
+  // What a copy that goes on has there already.
+  if (taken_up_) {
+    for (const std::string& folder : taken_up_->folders)
+      if (TRY(files_.inspect(folder))) TRY(room.spare(folder, TRY(bytes_below(files_, folder))));
   }
-  return base::ok();
+  return clone::check_room(
+      TRY(room.disks()), "the copy",
+      target_.kind == TargetKind::kDataDirectory
+          ? "The old data directory stays until the copy is in place. Make room for both, or give another "
+            "directory."
+          : "Make room there, or give another directory.");
 }
 
 // What the server names is below these folders and nowhere else, even if somebody changes them meanwhile.
@@ -311,12 +317,13 @@ Result<void> Fetch::start_wal() {
   if (!streams_wal()) return base::ok();
   WalStream::Options options;
   options.slot = stream_slot_;
-  options.start = start_.position.lsn.segment_start(source_.wal_segment_bytes);
+  options.start = start_.position.lsn;
   options.timeline = start_.position.timeline;
   options.segments.folder = state_->staging->wal_folder();
   options.segments.timeline = start_.position.timeline;
   options.segments.segment_bytes = source_.wal_segment_bytes;
   options.segments.file_mode = source_.modes.file();
+  options.left = left();
   options.segments.durability = options_.sync ? store::Durability::kSync : store::Durability::kNone;
   wal_ = std::make_unique<WalStream>(*beneath_, *std::move(wal_connection_), std::move(options));
   wal_connection_.reset();
@@ -327,9 +334,14 @@ Result<void> Fetch::start_wal() {
 void Fetch::keep_for_hand_over() {
   if (!hands_over_) return;
   state_->hands_over_at = {
-      pg::Lsn(state_->facts.stop_lsn.value() - 1).segment_start(source_.wal_segment_bytes),
+      hand_over_position(state_->facts.stop_lsn, wal_->acknowledged(), source_.wal_segment_bytes),
       state_->facts.timeline};
   state_->wal_connection = std::move(wal_connection_);
+}
+
+void Fetch::goes_on_after(const Fetch& earlier) {
+  state_->server_was_stopped = earlier.state_->server_was_stopped;
+  state_->stopwatch = earlier.state_->stopwatch;
 }
 
 Result<StagedClone> Fetch::run(const Claim& claim) {
@@ -337,8 +349,10 @@ Result<StagedClone> Fetch::run(const Claim& claim) {
   const auto steps = [this, &claim]() -> Result<void> {
     TRY(end_interrupted_placement(claim));
     TRY(look());
+    TRY(choose_way());
     TRY(remove_what_a_killed_run_left());
     TRY(prepare_wal());
+    look_for_left_slot();
     TRY(make_staging());
     TRY(create_slots());
     TRY(begin_backup());
@@ -349,12 +363,11 @@ Result<StagedClone> Fetch::run(const Claim& claim) {
     }
     TRY(hold_folders());
     TRY(start_wal());
-    TRY(transfer());
-    if (source_.is_standby) TRY(check_control_file_came_last(writer_->received_files()));
+    TRY(agent_ ? copy_from_the_agent() : transfer());
     TRY(finish_wal());
-    TRY(check_against_manifest());
+    TRY(agent_ ? finish_agent_copy() : check_against_manifest());
     TRY(write_settings());
-    TRY(sync_folders());
+    TRY(agent_ ? place_control_file(*beneath_, agent_->copied(), sync_files()) : sync_folders());
     if (environment_.stop.is_set()) return env::cancelled_error();
     keep_for_hand_over();
     return base::ok();
@@ -366,9 +379,9 @@ Result<StagedClone> Fetch::run(const Claim& claim) {
     pool_.reset();
     wal_connection_.reset();
     backup_connection_.reset();
-    state_->clean_up();
+    agent_.reset();
     Error error = std::move(done).error();
-    if (source_.is_standby) error = as_standby_error(std::move(error));
+    if (source_.is_standby) error = as_standby_error(std::move(error), left());
     return environment_.stop.is_set() ? env::cancelled_error() : with_way_on(std::move(error));
   }
   state_->facts.elapsed = state_->stopwatch.elapsed();

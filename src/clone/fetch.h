@@ -10,8 +10,11 @@
 #include <thread>
 #include <vector>
 
+#include "clone/agent_backup.h"
 #include "clone/clone.h"
 #include "clone/interrupted.h"
+#include "clone/left_slot.h"
+#include "clone/slot_watch.h"
 #include "clone/source.h"
 #include "clone/staging.h"
 #include "clone/stream_queue.h"
@@ -29,8 +32,10 @@ struct StagedClone::State {
   base::Stopwatch stopwatch = {};
   std::optional<Staging> staging = {};
   std::optional<std::string> created_slot = {};
+  std::optional<LeftSlot> left_slot = {};
   bool server_was_stopped = false;
   bool placed = false;
+  bool is_resumable = false;  ///< what was copied stays for the next run
   CloneFacts facts = {};
   /// Holds the WAL back, by its temporary slot, until the named one does.
   std::optional<client::ReplicationConnection> wal_connection = {};
@@ -38,6 +43,7 @@ struct StagedClone::State {
 
   void hand_over_slot();
   void tell_what_is_kept(const Placed& kept) const;
+  void tell_of_unfinished() const;
   void clean_up();
 };
 
@@ -45,7 +51,12 @@ class Fetch {
  public:
   Fetch(const CloneOptions& options, const CloneEnvironment& environment);
 
+  /// Before run(): of one that failed, and did not clean up.
+  void goes_on_after(const Fetch& earlier);
+  /// After a failure all connections are closed, and what was made is there until clean_up().
   base::Result<StagedClone> run(const Claim& claim);
+  Left left() const { return state_->is_resumable ? Left::kPart : Left::kNothing; }
+  void clean_up() { state_->clean_up(); }
   base::Result<ClonePlan> plan();
 
  private:
@@ -58,10 +69,14 @@ class Fetch {
   base::Result<void> stop_server();
   base::Result<void> prepare_wal();
   base::Result<void> try_named_slot();
+  void look_for_left_slot();
   base::Result<void> make_staging();
+  std::vector<std::string> login_files() const;
   base::Result<void> create_slots();
   base::Result<void> create_temporary_slot();
   base::Result<void> begin_backup();
+  base::Result<void> begin_base_backup();
+  base::Result<void> take_over_start();
   base::Result<void> check_room() const;
   base::Result<void> place_tablespaces();
   base::Result<std::string> mapped_location(const pg::BackupTablespace& tablespace) const;
@@ -77,6 +92,18 @@ class Fetch {
   base::Result<void> check_against_manifest();
   base::Result<void> write_settings();
   base::Result<void> sync_folders();
+
+  // Through an agent (fetch_agent.cc).
+  base::Result<void> choose_way();
+  base::Result<void> take_up(const Journal& journal);
+  base::Result<void> take_up_own_slot(const std::string& name);
+  base::Result<void> begin_agent_backup();
+  base::Result<void> copy_from_the_agent();
+  base::Result<void> tell_of_agent_copy(const CopyProgress& progress);
+  base::Result<void> finish_agent_copy();
+  CopyPlaces copy_places() const;
+  SyncFiles sync_files() const { return options_.sync ? SyncFiles::kYes : SyncFiles::kNo; }
+
   void keep_for_hand_over();
 
   base::Error with_server_warnings(base::Error error) const;
@@ -97,6 +124,9 @@ class Fetch {
   /// Of a killed run, and only while it is not settled: in a plan.
   std::optional<Interrupted> interrupted_;
   TargetState target_;
+  std::unique_ptr<AgentBackup> agent_;  ///< null: by BASE_BACKUP
+  std::optional<Journal> taken_up_;     ///< of the copy that this one goes on with
+  std::optional<SlotWatch> slot_watch_;
   std::optional<client::ReplicationConnection> backup_connection_;
   std::optional<client::ReplicationConnection> wal_connection_;
   SourceFacts source_;

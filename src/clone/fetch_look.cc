@@ -3,6 +3,7 @@
 
 #include "clone/fetch.h"
 #include "clone/old_directory.h"
+#include "clone/recovery_settings.h"
 #include "pg/format/sql_text.h"
 
 namespace standfast::clone {
@@ -96,12 +97,21 @@ Result<void> Fetch::look_at_folders() const {
   return check_room_for_old(files_, *options_.move_old_to, target_.path);
 }
 
+void Fetch::look_for_left_slot() {
+  state_->left_slot = find_left_slot(files_, target_.path, options_,
+                                     conninfo_without_secrets(backup_connection_->connection()));
+}
+
 Result<ClonePlan> Fetch::plan() {
   state_->options.target = TRY(target_of(options_.target, environment_));
   TRY(refuse_claimed(files_, state_->options.target));
   interrupted_ = TRY(find_interrupted(files_, state_->options.target));
   TRY(look());
+  TRY(choose_way());
+  look_for_left_slot();
   ClonePlan plan;
+  if (state_->left_slot) plan.drops_slot = state_->left_slot->slot.name;
+  if (agent_) plan.agent = agent_->member();
   plan.source_is_standby = source_.is_standby;
   plan.system_id = source_.identity.system_id;
   plan.server_version = source_.version;
@@ -129,6 +139,7 @@ Result<void> Fetch::end_interrupted_placement(const Claim& claim) {
 Result<void> Fetch::remove_what_a_killed_run_left() {
   const auto journal = TRY(read_stale_journal(files_, target_.path));
   if (!journal) return base::ok();
+  if (journal->copy) return take_up(*journal);
   if (journal->kept) {
     for (const std::string& folder : journal->folders) {
       if (!TRY(files_.inspect(folder))) continue;
@@ -148,9 +159,9 @@ Result<void> Fetch::remove_what_a_killed_run_left() {
           fmt::format("an interrupted clone from another primary (system identifier {}) left the slot \"{}\"",
                       slot.system_id.to_string(), slot.name),
           fmt::format("Drop it there if it is still there: {}.", drop_statement(slot.name)));
-    } else if (auto dropped = drop_slot(options_, slot.name)) {
+    } else if (auto dropped = drop_slot(options_.connect, slot.name)) {
       reporter_.info(fmt::format("dropped the slot \"{}\" of an interrupted clone", slot.name));
-    } else if (constexpr std::string_view kUndefined = "42704"; dropped.error().sqlstate != kUndefined) {
+    } else if (dropped.error().sqlstate != kSlotUndefined) {
       return std::move(dropped).error().with_context(
           fmt::format("the slot \"{}\" of an interrupted clone could not be dropped", slot.name));
     }

@@ -92,7 +92,10 @@ Result<void> Fetch::transfer() {
   const bool writer_failed_first = !written && written.error().code != ErrorCode::kCancelled;
   if (writer_failed_first) return written;
   if (!received) return with_server_warnings(received.error());
-  return written;
+  TRY(std::move(written));
+  state_->facts.bytes = writer_->file_bytes();
+  state_->facts.files = writer_->received_files().size();
+  return source_.is_standby ? check_control_file_came_last(writer_->received_files()) : base::ok();
 }
 
 base::Clock::duration Fetch::patience() const {
@@ -193,8 +196,6 @@ Error Fetch::with_server_warnings(Error error) const {
 
 Result<void> Fetch::finish_wal() {
   CloneFacts& facts = state_->facts;
-  facts.bytes = writer_->file_bytes();
-  facts.files = writer_->received_files().size();
   if (!wal_) return base::ok();
   reporter_.detail("waiting for the WAL up to the end of the backup");
   wal_->set_stop(facts.stop_lsn);

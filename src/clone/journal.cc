@@ -32,11 +32,6 @@ std::string start_of_process(env::FileSystem& files, pid_t process) {
   return text->substr(at + 1, text->find(' ', at + 1) - at - 1);
 }
 
-bool is_alive(env::FileSystem& files, const Journal& journal) {
-  return journal.process != getpid() && env::process_exists(journal.process) &&
-         start_of_process(files, journal.process) == journal.process_start;
-}
-
 bool is_plain_path(const std::string& path) {
   return path.starts_with('/') && path.size() > 1 && path.find('\0') == std::string::npos &&
          path == env::absolute_path(path);
@@ -90,6 +85,25 @@ std::optional<JournalOld> parse_old(const nlohmann::json& json, const std::strin
   return old;
 }
 
+std::optional<JournalCopy> parse_copy(const nlohmann::json& json) {
+  const auto system_id = pg::SystemId::parse(json.at("system_id").get<std::string>());
+  if (!system_id) return std::nullopt;
+  JournalCopy copy;
+  copy.system_id = *system_id;
+  copy.begun = json.at("begun").get<std::string>();
+  if (json.contains("wal_directory")) copy.wal_directory = json.at("wal_directory").get<std::string>();
+  if (json.contains("source")) copy.source = json.at("source").get<std::string>();
+  if (json.contains("slot")) copy.slot = json.at("slot").get<std::string>();
+  if (copy.slot && !pg::valid_slot_name(*copy.slot)) return std::nullopt;
+  if (json.contains("login_files")) copy.login_files = json.at("login_files").get<std::vector<std::string>>();
+  const bool is_sound = is_entry_name(copy.begun) &&
+                        (!copy.wal_directory || is_plain_path(*copy.wal_directory)) &&
+                        std::ranges::all_of(copy.login_files, [&](const std::string& name) {
+                          return copy.slot && is_entry_name(name) && name.starts_with(*copy.slot + ".");
+                        });
+  return is_sound ? std::optional(std::move(copy)) : std::nullopt;
+}
+
 nlohmann::ordered_json as_json(const JournalPlacement& placement) {
   nlohmann::ordered_json json = {{"time", placement.time},
                                  {"has_old", placement.has_old},
@@ -115,6 +129,14 @@ std::string text_of(const Journal& journal) {
   json["folders"] = journal.folders;
   if (journal.slot) {
     json["slot"] = {{"name", journal.slot->name}, {"system_id", journal.slot->system_id.to_string()}};
+    if (journal.slot->conninfo) json["slot"]["conninfo"] = *journal.slot->conninfo;
+  }
+  if (journal.copy) {
+    json["copy"] = {{"system_id", journal.copy->system_id.to_string()}, {"begun", journal.copy->begun}};
+    if (journal.copy->wal_directory) json["copy"]["wal_directory"] = *journal.copy->wal_directory;
+    if (journal.copy->source) json["copy"]["source"] = *journal.copy->source;
+    if (journal.copy->slot) json["copy"]["slot"] = *journal.copy->slot;
+    if (!journal.copy->login_files.empty()) json["copy"]["login_files"] = journal.copy->login_files;
   }
   if (journal.kept) json["kept"] = true;
   if (journal.placement) json["placement"] = as_json(*journal.placement);
@@ -150,6 +172,12 @@ Result<Journal> parse_journal(const std::string& text, const std::string& target
       if (!system_id) return malformed;
       journal.slot = JournalSlot{json.at("slot").at("name").get<std::string>(), *system_id};
       if (!pg::valid_slot_name(journal.slot->name)) return malformed;
+      if (json.at("slot").contains("conninfo"))
+        journal.slot->conninfo = json.at("slot").at("conninfo").get<std::string>();
+    }
+    if (json.contains("copy")) {
+      journal.copy = parse_copy(json.at("copy"));
+      if (!journal.copy) return malformed;
     }
     journal.kept = json.value("kept", false);
     if (json.contains("placement")) {
@@ -208,7 +236,12 @@ Result<void> remove_journal(env::FileSystem& files, const std::string& target, c
   return base::ok();
 }
 
-Result<std::optional<Journal>> read_stale_journal(env::FileSystem& files, const std::string& target) {
+bool is_at_work(env::FileSystem& files, const Journal& journal) {
+  return journal.process != getpid() && env::process_exists(journal.process) &&
+         start_of_process(files, journal.process) == journal.process_start;
+}
+
+Result<std::optional<Journal>> read_journal(env::FileSystem& files, const std::string& target) {
   for (const Placing placing : {Placing::kInside, Placing::kBeside}) {
     const std::string path = journal_path_of(target, placing);
     const auto info = TRY(files.inspect(path));
@@ -218,16 +251,18 @@ Result<std::optional<Journal>> read_stale_journal(env::FileSystem& files, const 
       return Error(ErrorCode::kPermission, fmt::format("the journal \"{}\" belongs to another user", path),
                    "Find out who put it there, and remove it by hand.");
     }
-    Journal journal =
-        TRY(parse_journal(TRY(env::read_whole_file(files, path, kMaxJournalBytes)), target, placing));
-    if (is_alive(files, journal)) {
-      return Error(ErrorCode::kInUse,
-                   fmt::format("another clone into \"{}\" is running, process {}", target, journal.process),
-                   "Wait for it, or end it.");
-    }
-    return std::optional(std::move(journal));
+    const std::string text = TRY(env::read_whole_file(files, path, kMaxJournalBytes));
+    return std::optional(TRY(parse_journal(text, target, placing)));
   }
   return std::optional<Journal>();
+}
+
+Result<std::optional<Journal>> read_stale_journal(env::FileSystem& files, const std::string& target) {
+  auto journal = TRY(read_journal(files, target));
+  if (!journal || !is_at_work(files, *journal)) return journal;
+  return Error(ErrorCode::kInUse,
+               fmt::format("another clone into \"{}\" is running, process {}", target, journal->process),
+               "Wait for it, or end it.");
 }
 
 }  // namespace standfast::clone

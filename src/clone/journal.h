@@ -23,6 +23,8 @@ namespace standfast::clone {
 struct JournalSlot {
   std::string name;
   pg::SystemId system_id;
+  /// How that run reached the system, without a password; for a run that is told of no connection.
+  std::optional<std::string> conninfo = {};
 };
 
 /// A folder that stays where it is while its entries are exchanged: those of FOLDER/.standfast/new come in.
@@ -49,12 +51,27 @@ struct JournalOld {
   bool copied = false;  ///< whole and durable on another disk: what is at `path` may go
 };
 
+/// An unfinished copy through an agent: the next run of that kind goes on in the folders.
+struct JournalCopy {
+  pg::SystemId system_id;
+  std::optional<std::string> wal_directory = {};
+  std::string begun;  ///< as time_for_name()
+  // For whoever looks at it meanwhile: how the source was reached, without a password, and the standby's
+  // slot.
+  std::optional<std::string> source = {};
+  std::optional<std::string> slot = {};
+  /// Files of the secret store that were made for this copy to log in with: they are named for that slot, and
+  /// go when it is given up.
+  std::vector<std::string> login_files = {};
+};
+
 struct Journal {
   Placing placing = Placing::kBeside;  ///< by the place it is in
   pid_t process = 0;
   std::string process_start;         ///< tells a process from a later one of the same number
   std::vector<std::string> folders;  ///< made by that run; each has a staging name
   std::optional<JournalSlot> slot = {};
+  std::optional<JournalCopy> copy = {};
   std::optional<JournalPlacement> placement = {};
   std::optional<std::string> move_old_to = {};
   std::optional<JournalOld> old = {};
@@ -71,6 +88,10 @@ base::Result<Journal> new_journal(env::FileSystem& files, Placing placing);
 base::Result<void> create_journal(env::FileSystem& files, const std::string& target, const Journal& journal);
 base::Result<void> write_journal(env::FileSystem& files, const std::string& target, const Journal& journal);
 base::Result<void> remove_journal(env::FileSystem& files, const std::string& target, const Journal& journal);
+/// None if there is nothing, whether the run that wrote it goes on or not.
+base::Result<std::optional<Journal>> read_journal(env::FileSystem& files, const std::string& target);
+/// The run that wrote it is alive.
+bool is_at_work(env::FileSystem& files, const Journal& journal);
 /// What an earlier run left; none if there is nothing. kInUse if that run goes on.
 base::Result<std::optional<Journal>> read_stale_journal(env::FileSystem& files, const std::string& target);
 

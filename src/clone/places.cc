@@ -72,4 +72,15 @@ std::string time_for_name() {
   return fmt::format("{:%Y%m%dT%H%M%S}", fmt::gmtime(std::time(nullptr)));
 }
 
+std::string describe_time_in_name(const std::string& time) {
+  constexpr std::string_view kForm = "00000000T000000";
+  const auto fits = [](char digit, char form) {
+    return form == '0' ? digit >= '0' && digit <= '9' : digit == form;
+  };
+  if (time.size() != kForm.size() || !std::equal(time.begin(), time.end(), kForm.begin(), fits)) return time;
+  const std::string_view text = time;
+  return fmt::format("{}-{}-{} {}:{}:{} UTC", text.substr(0, 4), text.substr(4, 2), text.substr(6, 2),
+                     text.substr(9, 2), text.substr(11, 2), text.substr(13, 2));
+}
+
 }  // namespace standfast::clone

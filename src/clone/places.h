@@ -44,5 +44,7 @@ bool is_entry_name(std::string_view name);
 
 /// "20260131T120000", in UTC.
 std::string time_for_name();
+/// "2026-01-31 12:00:00 UTC" of it; anything else as it is.
+std::string describe_time_in_name(const std::string& time);
 
 }  // namespace standfast::clone

@@ -54,13 +54,23 @@ pg::Conninfo primary_conninfo_from(const std::vector<client::ResolvedOption>& op
                                    const std::optional<std::string>& passfile) {
   pg::Conninfo conninfo;
   for (const client::ResolvedOption& option : options) {
-    if (is_one_of(option.keyword, kNeverWritten) || is_link_watch(option)) continue;
+    // What libpq's next version calls a secret is one, too: the list of those is ours.
+    const bool is_left_out =
+        is_one_of(option.keyword, kNeverWritten) || pg::is_secret_keyword(option.keyword);
+    if (is_left_out || is_link_watch(option)) continue;
     if (option.value != option.compiled_default || is_one_of(option.keyword, kAlwaysWritten))
       conninfo.set(option.keyword, option.value);
   }
   if (passfile) conninfo.set("passfile", *passfile);
   conninfo.set("application_name", identity.application_name);
   return conninfo;
+}
+
+std::string conninfo_without_secrets(const client::Connection& connection) {
+  const std::string passfile = connection.native_conninfo_value("passfile");
+  return primary_conninfo_from(connection.resolved_options(), {.application_name = "standfast"},
+                               passfile.empty() ? std::nullopt : std::optional(passfile))
+      .to_string();
 }
 
 Result<std::optional<std::string>> settle_passfile(env::FileSystem& files,

@@ -31,10 +31,13 @@ struct RecoverySettings {
 };
 
 /// How to reach the source as this connection did: of all that libpq resolved only what differs from its
-/// built-in defaults, so that an older libpq, the standby's, understands it. Pure.
+/// built-in defaults, so that an older libpq, the standby's, understands it; without secrets. Pure.
 pg::Conninfo primary_conninfo_from(const std::vector<client::ResolvedOption>& options,
                                    const StandbyIdentity& identity,
                                    const std::optional<std::string>& passfile);
+
+/// The same for whoever connects again.
+std::string conninfo_without_secrets(const client::Connection& connection);
 
 /// The passfile the standby will use: one given or found by libpq, or one written here; none if the server
 /// asks for no password.

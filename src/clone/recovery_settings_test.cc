@@ -29,6 +29,23 @@ TEST(PrimaryConninfo, OnlyWhatDiffersFromTheDefaultsIsWritten) {
             "keepalives_count=9 passfile=/home/pg/.standfast/7/s1.pgpass application_name=s1");
 }
 
+TEST(PrimaryConninfo, HasNoSecretWhateverLibpqTells) {
+  const std::vector<client::ResolvedOption> options = {
+      {"user", "repl", ""},
+      {"password", "s3cret", ""},
+      {"host", "10.20.20.1", ""},
+      {"port", "5432", "5432"},
+      {"sslcert", "/x/repl.crt", ""},
+      {"sslpassword", "s3cret", ""},
+      {"scram_client_key", "s3cret", ""},
+      {"scram_server_key", "s3cret", ""},
+      {"oauth_client_secret", "s3cret", ""},
+  };
+  EXPECT_EQ(primary_conninfo_from(options, {.application_name = "standby1"}, "/x/pgpass").to_string(),
+            "user=repl host=10.20.20.1 port=5432 sslcert=/x/repl.crt passfile=/x/pgpass "
+            "application_name=standby1");
+}
+
 using RecoverySettingsTest = FolderTest;
 
 TEST_F(RecoverySettingsTest, OtherSettingsStay) {

@@ -58,9 +58,13 @@ Result<SourceFacts> look_at_source(client::ReplicationConnection& connection, co
   return facts;
 }
 
-Error as_standby_error(Error error) {
-  constexpr std::string_view kObjectNotInPrerequisiteState = "55000";
-  if (error.sqlstate != kObjectNotInPrerequisiteState) return error;
+std::string_view hint_after_promotion(Left left) {
+  return left == Left::kNothing ? "What was copied is of no use and is not kept. Run this again."
+                                : "Run this again.";
+}
+
+Error as_standby_error(Error error, Left left) {
+  if (error.sqlstate != kSlotWrongState) return error;
   error.code = ErrorCode::kPrecondition;
   // The server may say it in another language; what it says and hints is then all there is.
   if (error.message.find("full_page_writes") != std::string::npos) {
@@ -69,7 +73,7 @@ Error as_standby_error(Error error) {
         "reload, "
         "run CHECKPOINT on the primary and then on the standby, and run this again.";
   } else if (error.message.find("promoted") != std::string::npos) {
-    error.hint = "What was copied is of no use and is not kept. It is a primary now: run this again.";
+    error.hint = fmt::format("It is a primary now. {}", hint_after_promotion(left));
   }
   return error;
 }
@@ -79,12 +83,10 @@ namespace {
 Error as_slot_error(Error error, const std::string& slot) {
   if (error.sqlstate.empty()) return error;
   error.code = ErrorCode::kSlot;
-  constexpr std::string_view kInUse = "55006";
-  constexpr std::string_view kUndefined = "42704";
-  if (error.sqlstate == kInUse) {
+  if (error.sqlstate == kSlotInUse) {
     error.hint =
         "Another standby or backup uses this slot. Give this one a slot of its own (-S), or stop the other.";
-  } else if (error.sqlstate == kUndefined) {
+  } else if (error.sqlstate == kSlotUndefined) {
     error.hint = "Add -C to create it, or make it on the primary with \"standfast primary setup\".";
   } else {
     error.hint =
@@ -108,11 +110,14 @@ Result<void> try_slot(client::ReplicationConnection& connection, const std::stri
   return base::ok();
 }
 
-Result<void> drop_slot(const CloneOptions& options, const std::string& slot) {
+Result<void> drop_slot(const client::ConnectOptions& connect, const std::string& slot,
+                       const DropRules& rules) {
   // What was interrupted is cleaned up all the same, so no stop event ends this.
   const env::Wait wait = env::Wait::for_at_most(kSlotDropTimeout);
-  auto connection = TRY(client::ReplicationConnection::open(options.connect, wait));
-  return connection.drop_slot(slot, wait);
+  auto connection = TRY(client::ReplicationConnection::open(connect, wait));
+  if (rules.only_on && TRY(connection.identify_system(wait)).system_id != *rules.only_on)
+    return Error(ErrorCode::kPrecondition, "another cluster answers there");
+  return connection.drop_slot(slot, wait, rules.when);
 }
 
 std::string drop_statement(const std::string& slot) {

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/reporter.h"
 #include "base/result.h"
@@ -37,9 +38,14 @@ base::Result<client::ReplicationConnection> connect_to_source(const CloneOptions
 base::Result<SourceFacts> look_at_source(client::ReplicationConnection& connection,
                                          const CloneOptions& options, const env::StopEvent& stop);
 
+/// What a copy that failed has left for the next run.
+enum class Left : std::uint8_t { kNothing, kPart };
+/// What to do when the source has been promoted, or its timeline has ended.
+std::string_view hint_after_promotion(Left left);
+
 /// What a standby says when it cannot be copied, or not any more: as an error of the state it is in, with
 /// what to do about it.
-base::Error as_standby_error(base::Error error);
+base::Error as_standby_error(base::Error error, Left left = Left::kPart);
 
 /// Whether the slot can be streamed from: it exists, nobody uses it, it has not lost its WAL. Found out by
 /// doing it for a moment. With kYes it holds back WAL from `at` on afterwards.
@@ -47,9 +53,20 @@ base::Result<void> try_slot(client::ReplicationConnection& connection, const std
                             const client::BackupPosition& at, client::ReserveWal reserve,
                             const env::Wait& wait);
 
+/// What a server says of a slot, as SQLSTATE (utils/errcodes.txt).
+constexpr std::string_view kSlotUndefined = "42704";   ///< undefined_object
+constexpr std::string_view kSlotInUse = "55006";       ///< object_in_use
+constexpr std::string_view kSlotWrongState = "55000";  ///< object_not_in_prerequisite_state
+constexpr std::string_view kAllSlotsInUse = "53400";   ///< configuration_limit_exceeded
+
+struct DropRules {
+  client::DropSlot when = client::DropSlot::kWhenFree;
+  std::optional<pg::SystemId> only_on = {};  ///< kPrecondition where another cluster answers
+};
 /// Drops a slot over a connection of its own, within kSlotDropTimeout, whether stopped or not.
 constexpr base::Seconds kSlotDropTimeout(10);
-base::Result<void> drop_slot(const CloneOptions& options, const std::string& slot);
+base::Result<void> drop_slot(const client::ConnectOptions& connect, const std::string& slot,
+                             const DropRules& rules = {});
 /// The statement that does it by hand.
 std::string drop_statement(const std::string& slot);
 

@@ -36,10 +36,11 @@ Result<Staging> Staging::create(env::FileSystem& files, Options options) {
   }
   const Placing placing = options.placing;
   Staging staging(files, std::move(options), TRY(new_journal(files, placing)));
+  const bool goes_on = staging.options_.taken_up.has_value();
   auto made = staging.make_folders();
   if (made) return staging;
   Error error = std::move(made).error();
-  static_cast<void>(staging.remove());
+  if (!goes_on) static_cast<void>(staging.remove());
   if (error.code == ErrorCode::kPermission && error.hint.empty()) {
     error.hint = fmt::format(
         "The copy is made beside its final place, so this user must be able to write in \"{}\".", parent);
@@ -57,23 +58,60 @@ Result<void> Staging::make_folders() {
   return files_->make_directory(wal_folder_ + "/archive_status", options_.modes.directory);
 }
 
+bool Staging::is_taken_up(const std::string& folder) const {
+  return options_.taken_up && std::ranges::count(options_.taken_up->folders, folder) > 0;
+}
+
+Result<void> Staging::begin_journal() {
+  if (options_.taken_up) {
+    unused_ = options_.taken_up->folders;
+    journal_.folders = options_.taken_up->folders;
+    journal_.slot = options_.taken_up->slot;
+  }
+  journal_.copy = options_.copy;
+  if (!is_taken_up(data_folder_)) journal_.folders.push_back(data_folder_);
+  TRY(options_.taken_up ? write_journal(*files_, options_.target, journal_)
+                        : create_journal(*files_, options_.target, journal_));
+  has_journal_ = true;
+  return base::ok();
+}
+
 Result<void> Staging::make_data_folder() {
   if (options_.placing == Placing::kInside) TRY(make_inner_folder(*files_, options_.target));
-  if (TRY(files_->inspect(data_folder_))) {
+  const bool is_there = TRY(files_->inspect(data_folder_)).has_value();
+  if (is_there && !is_taken_up(data_folder_)) {
     // Not in any journal, so nobody can say whose it is.
     return Error(
         ErrorCode::kTargetRefused, fmt::format("\"{}\" exists already", data_folder_),
         "It has the name of a copy that is being made. If it is the rest of one, remove it by hand.");
   }
-  journal_.folders.push_back(data_folder_);
-  TRY(create_journal(*files_, options_.target, journal_));
-  has_journal_ = true;
-  TRY(files_->make_directory(data_folder_, options_.modes.directory));
+  TRY(begin_journal());
+  std::erase(unused_, data_folder_);
+  if (!is_there) TRY(files_->make_directory(data_folder_, options_.modes.directory));
   made_data_folder_ = true;
   return base::ok();
 }
 
+/// Its own, with nothing in it: WAL of a backup that was not ended is of no use to the next one.
+Result<void> Staging::make_pg_wal(const std::string& place) {
+  if (const auto info = TRY(files_->inspect(place)); !info) {
+    TRY(files_->make_directory(place, options_.modes.directory));
+  } else if (info->kind != env::FileKind::kDirectory) {
+    TRY(files_->remove_file(place));
+    TRY(files_->make_directory(place, options_.modes.directory));
+  }
+  for (const std::string& name : TRY(files_->list(place))) {
+    const std::string path = place + "/" + name;
+    const auto info = TRY(files_->inspect(path));
+    if (!info) continue;
+    TRY(info->kind == env::FileKind::kDirectory ? env::remove_tree(*files_, path)
+                                                : files_->remove_file(path));
+  }
+  return base::ok();
+}
+
 Result<void> Staging::make_wal_folder() {
+  const std::string entry = data_folder_ + "/" + std::string(kWal);
   if (options_.wal_directory) {
     if (entry_folders_.contains(std::string(kWal))) {
       return Error(
@@ -82,32 +120,45 @@ Result<void> Staging::make_wal_folder() {
           "Leave --waldir out, or unmount that one.");
     }
     wal_folder_ = TRY(add_outside({*options_.wal_directory, options_.target, "--waldir"}));
-    TRY(files_->make_symlink(*options_.wal_directory, data_folder_ + "/pg_wal"));
+    if (!TRY(files_->inspect(entry))) TRY(files_->make_symlink(*options_.wal_directory, entry));
     entry_folders_[std::string(kWal)] = wal_folder_;
   } else if (const auto mounted = entry_folders_.find(std::string(kWal)); mounted != entry_folders_.end()) {
     wal_folder_ = mounted->second;
   } else {
-    wal_folder_ = data_folder_ + "/pg_wal";
-    TRY(files_->make_directory(wal_folder_, options_.modes.directory));
+    wal_folder_ = entry;
   }
-  return base::ok();
+  return make_pg_wal(wal_folder_);
 }
 
 Result<std::string> Staging::add_root(Root root) {
   const std::string staging = inner_new_of(root.folder);
-  if (TRY(files_->inspect(staging))) {
+  const bool is_there = TRY(files_->inspect(staging)).has_value();
+  if (is_there && !is_taken_up(staging)) {
     // Before it is in the journal: what another clone makes is not this one's to remove.
     return Error(ErrorCode::kTargetRefused, fmt::format("\"{}\" exists already", staging),
                  "Another copy is being made there, or was. If it is the rest of one, remove it by hand.");
   }
-  journal_.folders.push_back(staging);
-  TRY(write_journal(*files_, options_.target, journal_));
+  if (!is_taken_up(staging)) {
+    journal_.folders.push_back(staging);
+    TRY(write_journal(*files_, options_.target, journal_));
+  }
+  std::erase(unused_, staging);
   TRY(env::make_directories(*files_, root.folder, options_.modes.directory));
   roots_.push_back(std::move(root));
   TRY(make_inner_folder(*files_, roots_.back().folder));
-  TRY(files_->make_directory(staging, options_.modes.directory));
+  if (!is_there) TRY(files_->make_directory(staging, options_.modes.directory));
   roots_.back().made_new = true;
   return staging;
+}
+
+Result<void> Staging::remove_unused() {
+  if (unused_.empty()) return base::ok();
+  Journal rest = journal_;
+  rest.folders = unused_;
+  TRY(remove_stale(*files_, rest));
+  for (const std::string& folder : unused_) std::erase(journal_.folders, folder);
+  unused_.clear();
+  return write_journal(*files_, options_.target, journal_);
 }
 
 Result<std::string> Staging::add_outside(const OutsideQuestion& question) {

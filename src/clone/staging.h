@@ -45,15 +45,21 @@ class Staging {
     std::optional<std::string> wal_directory = {};
     std::optional<std::string> move_old_to = {};
     OldLinks old_links = {};
+    /// The copy may go on in a later run, which takes its folders up.
+    std::optional<JournalCopy> copy = {};
+    std::optional<Journal> taken_up = {};
   };
 
-  /// Makes the staging folder with an empty pg_wal. What a killed run left must have been removed before.
+  /// Makes the staging folder with an empty pg_wal. What a killed run left must have been removed before, or
+  /// is taken up.
   static base::Result<Staging> create(env::FileSystem& files, Options options);
   static base::Result<void> remove_stale(env::FileSystem& files, const Journal& journal);
 
   /// A tablespace outside the data directory.
   base::Result<TablespacePlace> add_tablespace(std::uint32_t oid, const std::string& final_path);
   base::Result<void> note_slot(const JournalSlot& slot);
+  /// Once all folders are added: those of the run before that this one has no use for go.
+  base::Result<void> remove_unused();
 
   const std::string& data_folder() const { return data_folder_; }
   const std::string& wal_folder() const { return wal_folder_; }
@@ -81,7 +87,10 @@ class Staging {
     bool made_new = false;
   };
   Staging(env::FileSystem& files, Options options, Journal journal);
+  base::Result<void> begin_journal();
   base::Result<void> make_folders();
+  base::Result<void> make_pg_wal(const std::string& place);
+  bool is_taken_up(const std::string& folder) const;
   base::Result<void> make_data_folder();
   base::Result<void> make_wal_folder();
   base::Result<std::string> add_root(Root root);
@@ -96,6 +105,7 @@ class Staging {
   Journal journal_;
   bool has_journal_ = false;
   bool made_data_folder_ = false;
+  std::vector<std::string> unused_;  ///< of what was taken up
   std::string data_folder_;
   std::string wal_folder_;
   std::map<std::string, std::string> entry_folders_;

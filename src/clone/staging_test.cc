@@ -55,6 +55,42 @@ TEST_F(StagingTest, EverythingComesToItsPlace) {
   expect_in_place();
 }
 
+TEST_F(StagingTest, AnUnfinishedCopyIsTakenUpWithItsFolders) {
+  Staging::Options first = options();
+  first.wal_directory = at("wal");
+  first.copy = JournalCopy{.system_id = kOther, .wal_directory = at("wal"), .begun = "20260131T120000"};
+  {
+    Staging killed = *Staging::create(faulty_, first);
+    put("data.standfast-staging/PG_VERSION", "15\n");
+    put("wal/.standfast/new/000000010000000000000001", "of a backup that was not ended");
+    for (const char* name : {"ts1", "gone"}) {
+      ASSERT_TRUE(killed.add_tablespace(16385, at(name)));
+      put(std::string(name) + "/.standfast/new/PG_15_202209061/5/16390", "table");
+    }
+    ASSERT_TRUE(killed.note_slot({"mine", kOther, "host=h1"}));
+  }
+  EXPECT_FALSE(Staging::create(faulty_, first));  // without the journal nobody can say whose it is
+  Staging::Options again = first;
+  again.taken_up = **read_stale_journal(faulty_, at("data"));
+  EXPECT_EQ(again.taken_up->copy->begun, "20260131T120000");
+  EXPECT_EQ(again.taken_up->slot->conninfo, "host=h1");
+  auto staging = Staging::create(faulty_, again);
+  ASSERT_TRUE(staging) << staging.error().message;
+  EXPECT_EQ(read("data.standfast-staging/PG_VERSION"), "15\n");
+  EXPECT_FALSE(exists("wal/.standfast/new/000000010000000000000001"));
+  for (const char* name : {"ts1", "ts2"}) ASSERT_TRUE(staging->add_tablespace(16385, at(name)));
+  EXPECT_EQ(read("ts1/.standfast/new/PG_15_202209061/5/16390"), "table");
+  ASSERT_TRUE(staging->remove_unused());
+  EXPECT_FALSE(exists("gone/.standfast"));
+  const auto journal = *read_stale_journal(faulty_, at("data"));
+  EXPECT_EQ(journal->folders.size(), 4U);
+  EXPECT_EQ(journal->slot->name, "mine");
+  put("wal/.standfast/new/000000010000000000000001", "wal");
+  put("ts2/.standfast/new/PG_15_202209061/5/16390", "table");
+  ASSERT_TRUE(staging->put_in_place());
+  expect_in_place();
+}
+
 TEST_F(StagingTest, AnEmptyTargetIsReplacedByTheCopy) {
   ASSERT_TRUE(files_.make_directory(at("data"), 0700));
   auto staging = stage();
@@ -287,6 +323,23 @@ TEST_F(StagingTest, AJournalWithWhatIsNoNumberOrNameOfASlotIsRefused) {
   for (const char* process : {"-1", "1e300", "4294967296", "\"7\"", "null"})
     EXPECT_FALSE(parse(process, "s1")) << process;
   for (const char* slot : {"", "s1; DROP", "\\u0000"}) EXPECT_FALSE(parse("7", slot)) << slot;
+}
+
+TEST_F(StagingTest, AJournalCannotNameALoginOfOthers) {
+  Journal journal = *new_journal(files_, Placing::kBeside);
+  journal.copy =
+      JournalCopy{.system_id = kOther, .begun = "1", .slot = "s1", .login_files = {"s1.crt", "s1.pgpass"}};
+  const auto parse = [&] { return parse_journal(text_of(journal), at("data"), Placing::kBeside); };
+  const auto good = parse();
+  ASSERT_TRUE(good) << good.error().message;
+  EXPECT_EQ(good->copy->login_files, journal.copy->login_files);
+  for (const char* name : {"", "..", "s2.pgpass", "s1", "ca/members.json", "s1./../primary.pgpass"}) {
+    journal.copy->login_files = {"s1.crt", name};
+    EXPECT_FALSE(parse()) << name;
+  }
+  journal.copy->login_files = {"s1.crt"};
+  journal.copy->slot.reset();
+  EXPECT_FALSE(parse());
 }
 
 TEST_F(StagingTest, AJournalOfALivingRunIsInUse) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "clone/inner_folder.h"
+#include "clone/rejoin_journal.h"
 
 namespace standfast::clone {
 namespace {
@@ -163,11 +164,15 @@ Result<void> finish_swap(env::FileSystem& files, const std::string& target, Jour
     }
   }
   for (const std::string& folder : journal.folders) TRY(remove_staging(files, folder));
+  // That of a rejoin was about the directory before; beside, it went with that.
+  if (journal.placing == Placing::kInside && TRY(files.inspect(rejoin_journal_path(target))))
+    TRY(remove_rejoin_journal(files, target));
   if (placement.has_old && journal.move_old_to) {
     journal.old = JournalOld{old, *journal.move_old_to};
     journal.placement.reset();
     journal.folders.clear();
     journal.slot.reset();
+    journal.copy.reset();
     TRY(write_journal(files, target, journal));
   } else {
     TRY(remove_journal(files, target, journal));

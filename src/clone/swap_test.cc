@@ -34,6 +34,7 @@ class SwapTest : public FolderTest, public ::testing::WithParamInterface<Placing
     put_data_directory("data", kOld, pg::DbState::kShutDown);
     ASSERT_TRUE(files_.set_mode(at("data"), 0750));
     put("data/postgresql.auto.conf", "old");
+    put("data/.standfast/rejoin.json", "of a rejoin that did not end");
     put(wal() + "/000000010000000000000009", "old");
     put("ts1/PG_15_202209061/5/16390", "old");
     put("ts1/PG_12_201909212/5/16390", "another server's");
@@ -99,6 +100,7 @@ class SwapTest : public FolderTest, public ::testing::WithParamInterface<Placing
     EXPECT_FALSE(exists("data/.standfast/new") || exists("ts1/.standfast/new") ||
                  exists(wal() + "/.standfast/new"));
     EXPECT_EQ(read("ts1/PG_12_201909212/5/16390"), "another server's");
+    EXPECT_FALSE(exists("data/.standfast/rejoin.json"));
     EXPECT_EQ((*files_.inspect(at("data")))->mode, 0700U);
     std::string old;
     const std::string folder = inside() ? "data/.standfast" : "";

@@ -4,7 +4,8 @@
 // first of a batch pays, the others cost next to nothing. That their data is on its way to the disk by then
 // is for the writer to see to (File::start_writeback()).
 //
-// Threading: add() and finish() from one thread. Ownership: takes the files over and closes them.
+// Threading: add() from any number of threads, finish() from one, after all of them.
+// Ownership: takes the files over and closes them.
 // Invariant: at most kMaxUnsyncedFiles are open here; add() waits when there are more.
 // Fails: the first failure of an fsync or close is what add() and finish() return from then on.
 #pragma once

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "base/crc32c.h"
+#include "base/reporter.h"
 #include "env/file_system.h"
 #include "pg/format/control_file.h"
 
@@ -86,5 +87,21 @@ inline void FolderTest::put_data_directory(const std::string& name, pg::SystemId
   put(name + "/global/pg_control", control_file(system_id, state));
   put(name + "/base/5/112", "old data");
 }
+
+/// Keeps what it is told.
+class KeptLines final : public base::Reporter {
+ public:
+  void step(std::string_view, std::string_view) override {}
+  void info(std::string_view line) override { infos.emplace_back(line); }
+  void check(std::string_view, std::string_view) override {}
+  void detail(std::string_view) override {}
+  void warn(std::string_view line, std::string_view hint) override {
+    warnings.push_back(std::string(line) + " " + std::string(hint));
+  }
+  void progress(const base::Progress&) override {}
+
+  std::vector<std::string> infos;
+  std::vector<std::string> warnings;  ///< with their hints
+};
 
 }  // namespace standfast::clone::testing

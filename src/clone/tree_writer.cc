@@ -1,9 +1,10 @@
 #include "clone/tree_writer.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
+
+#include "base/number.h"
 
 namespace standfast::clone {
 namespace {
@@ -115,13 +116,11 @@ Result<void> TreeWriter::make_folder(const std::string& path) {
 
 // The server tells where the link points on its own disks; here it points to this copy's place.
 Result<void> TreeWriter::make_link(const pg::TarEntry& entry) {
-  std::uint32_t oid = 0;
   const std::string_view path = entry.path;
   const std::string_view digits =
       path.starts_with(kTablespacePrefix) ? path.substr(kTablespacePrefix.size()) : std::string_view();
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), oid);
-  const bool is_oid = error == std::errc() && end == digits.data() + digits.size();
-  const auto place = is_oid ? options_.tablespaces.find(oid) : options_.tablespaces.end();
+  const auto oid = base::parse_number<std::uint32_t>(digits);
+  const auto place = oid ? options_.tablespaces.find(*oid) : options_.tablespaces.end();
   if (!in_data_folder_ || place == options_.tablespaces.end()) return odd("an unexpected link", entry.path);
   TRY(files_.make_symlink(place->second.link_target, place_of(entry.path)));
   links_.insert(entry.path);

@@ -1,5 +1,7 @@
 #include "clone/wal_stream.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace standfast::clone {
@@ -25,10 +27,29 @@ std::int64_t now_in_pg_microseconds() {
   return unix_time.count() - kPgEpochUnixSeconds * 1'000'000;
 }
 
+Error moved_error(const wal::DatabaseMove& move) {
+  return {
+      ErrorCode::kPrecondition,
+      fmt::format("database {} was moved to another tablespace while it was copied (WAL at {})",
+                  move.database, move.at.to_string()),
+      "A standby would replay that from files that are gone, and have an empty database. Run this again when "
+      "no ALTER DATABASE ... SET TABLESPACE runs on the source."};
+}
+
 }  // namespace
 
+pg::Lsn hand_over_position(pg::Lsn stop, pg::Lsn acknowledged, std::uint64_t segment_bytes) {
+  return std::max(pg::Lsn(stop.value() - 1).segment_start(segment_bytes),
+                  acknowledged.segment_start(segment_bytes));
+}
+
 WalStream::WalStream(env::FileSystem& files, client::ReplicationConnection connection, Options options)
-    : connection_(std::move(connection)), options_(std::move(options)), segments_(files, options_.segments) {}
+    : connection_(std::move(connection)),
+      options_(std::move(options)),
+      segments_(files, options_.segments),
+      moves_({.from = options_.start,
+              .timeline = options_.timeline,
+              .segment_bytes = options_.segments.segment_bytes}) {}
 
 WalStream::~WalStream() {
   give_up_ = true;
@@ -45,9 +66,9 @@ Result<void> WalStream::start(const env::Wait& wait) {
     const std::string history = TRY(connection_.timeline_history(options_.timeline, wait));
     TRY(segments_.write_history(options_.timeline, history));
   }
-  TRY(connection_.start_replication({options_.slot, options_.start, options_.timeline}, wait));
-  session_.emplace(wal::ReceiveSession::Options{options_.start, options_.segments.segment_bytes},
-                   Clock::now());
+  const pg::Lsn from = options_.start.segment_start(options_.segments.segment_bytes);
+  TRY(connection_.start_replication({options_.slot, from, options_.timeline}, wait));
+  session_.emplace(wal::ReceiveSession::Options{from, options_.segments.segment_bytes}, Clock::now());
   thread_ = std::thread([this] { run(); });
   return base::ok();
 }
@@ -96,39 +117,47 @@ Result<void> WalStream::receive() {
                    "Look into the server's log, and at pg_stat_replication there.");
     }
   }
+  TRY(segments_.finish_segment());
+  return connection_.end_replication(env::Wait::for_at_most(kAnswerTimeout));
+}
+
+/// A segment that is finished may be the last that is needed: what comes after it in the list is not.
+Result<void> WalStream::perform(const std::vector<wal::Action>& actions) {
+  for (const wal::Action& action : actions) {
+    if (!ended_) TRY(perform_one(action));
+  }
   return base::ok();
 }
 
-Result<void> WalStream::perform(const std::vector<wal::Action>& actions) {
-  for (const wal::Action& action : actions) TRY(perform_one(action));
-  return base::ok();
+wal::Flushed WalStream::reached(pg::Lsn lsn) const {
+  const bool is_durable = options_.segments.durability == store::Durability::kSync;
+  return {.durable = lsn, .acknowledged = is_durable ? lsn : pg::Lsn()};
 }
 
 Result<void> WalStream::perform_one(const wal::Action& action) {
-  const bool durable = options_.segments.durability == store::Durability::kSync;
   if (const auto* write = std::get_if<wal::Write>(&action)) {
     received_bytes_.fetch_add(write->bytes.size(), std::memory_order_relaxed);
+    moves_.feed(write->bytes);
     return segments_.write(write->at, write->bytes);
   }
   if (const auto* finish = std::get_if<wal::FinishSegment>(&action)) {
     TRY(segments_.finish_segment());
-    if (durable) session_->on_flushed(finish->segment_start + options_.segments.segment_bytes);
-    return base::ok();
+    return perform(
+        session_->on_flushed(reached(finish->segment_start + options_.segments.segment_bytes), Clock::now()));
   }
   if (std::holds_alternative<wal::Flush>(action)) {
     TRY(segments_.flush());
-    if (durable) session_->on_flushed(session_->written());
-    return base::ok();
+    return perform(session_->on_flushed(reached(session_->written()), Clock::now()));
   }
-  const env::Wait wait = env::Wait::for_at_most(kAnswerTimeout);
-  if (std::holds_alternative<wal::SendStatus>(action)) {
+  if (const auto* say = std::get_if<wal::SendStatus>(&action)) {
     pg::StandbyStatus status = session_->status();
+    status.reply_request = say->reply_request;
     status.sent_at_pg_microseconds = now_in_pg_microseconds();
-    return connection_.connection().send_copy(base::as_bytes(pg::encode_standby_status(status)), wait);
+    return connection_.connection().send_copy(base::as_bytes(pg::encode_standby_status(status)),
+                                              env::Wait::for_at_most(kAnswerTimeout));
   }
   ended_ = true;
-  TRY(segments_.finish_segment());
-  return connection_.end_replication(wait);
+  return base::ok();
 }
 
 // The server ended the stream: it tells why, or its timeline came to an end.
@@ -139,7 +168,7 @@ Error WalStream::stream_ended() {
     return {ErrorCode::kPrecondition,
             fmt::format("timeline {} of the server ended at {}: it was promoted, or follows one that was",
                         options_.timeline.value(), session_->written().to_string()),
-            "What was copied is of no use and is not kept. Run this again."};
+            std::string(hint_after_promotion(options_.left))};
   }
   if (answer) {
     return {ErrorCode::kProtocol,
@@ -171,6 +200,8 @@ Result<client::ReplicationConnection> WalStream::finish(const env::StopEvent& st
   }
   join();
   if (!outcome_) return outcome_.error();
+  if (const auto& move = moves_.first(); move && move->at < pg::Lsn(stop_at_.load()))
+    return moved_error(*move);
   return std::move(connection_);
 }
 

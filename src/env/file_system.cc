@@ -6,6 +6,13 @@ namespace standfast::env {
 
 using base::Result;
 
+Result<std::unique_ptr<File>> FileSystem::open_for_direct_reading(const std::string& /*path*/) {
+  return std::unique_ptr<File>();
+}
+Result<std::unique_ptr<File>> FileSystem::open_for_direct_writing(const std::string& /*path*/) {
+  return std::unique_ptr<File>();
+}
+
 Result<std::string> read_whole_file(FileSystem& files, const std::string& path, std::uint64_t max_bytes) {
   auto file = TRY(files.open_for_reading(path));
   std::string content;
@@ -54,7 +61,11 @@ Result<void> make_directories(FileSystem& files, const std::string& path, mode_t
   }
   const std::string parent = parent_of(path);
   if (parent != path) TRY(make_directories(files, parent, mode));
-  TRY(files.make_directory(path, mode));
+  if (auto made = files.make_directory(path, mode); !made) {
+    // Another process may have made it since.
+    const auto info = TRY(files.inspect_following(path));
+    if (!info || info->kind != FileKind::kDirectory) return made;
+  }
   return files.sync_directory(parent);
 }
 

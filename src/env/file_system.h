@@ -4,9 +4,11 @@
 // Paths are absolute or relative to the working directory. No call follows a symbolic link in its last
 // component unless it says so. Durable means: file fsynced, then its directory.
 //
-// Threading: a FileSystem may be used by several threads; a File by one at a time.
-// Ownership: a File closes itself; close() is there to learn of an error.
-// Fails with: kIo, kPermission, kDiskFull (base::error_from_errno), the path in the message.
+// Threading: a FileSystem may be used by several threads; a File by one at a time, but that sync_data() may
+// run in one thread while another one writes to the same File: what write_at() had taken before sync_data()
+// was called is durable when that succeeds, of what came meanwhile nothing is said. close() waits for
+// neither. Ownership: a File closes itself; close() is there to learn of an error. Fails with: kIo,
+// kPermission, kDiskFull (base::error_from_errno), the path in the message.
 #pragma once
 
 #include <cstdint>
@@ -49,10 +51,17 @@ class File {
   virtual base::Result<void> truncate(std::uint64_t size_bytes) = 0;
   /// Asks the kernel to begin writing a range back; a hint, so that a later sync() has less to wait for.
   virtual void start_writeback(std::uint64_t offset, std::uint64_t length_bytes) = 0;
+  /// Tells the kernel that what is read next is read in order and not again: it reads ahead further, and what
+  /// is read so does not take the place of what others use in the page cache. A hint.
+  virtual void expect_single_pass() {}
+  /// Asks the kernel to begin reading a range, so that a later read_at() has less to wait for. A hint.
+  virtual void start_reading(std::uint64_t /*offset*/, std::uint64_t /*length_bytes*/) {}
   virtual base::Result<void> sync_data() = 0;  ///< fdatasync
   virtual base::Result<void> sync() = 0;       ///< fsync
   virtual base::Result<void> close() = 0;
 };
+
+constexpr std::size_t kDirectBlockBytes = 4096;
 
 enum class OnExisting { kFail, kReplace };
 
@@ -64,6 +73,16 @@ class FileSystem {
                                                      OnExisting on_existing) = 0;
   virtual base::Result<std::unique_ptr<File>> open_existing(const std::string& path) = 0;  ///< read and write
   virtual base::Result<std::unique_ptr<File>> open_for_reading(const std::string& path) = 0;
+  /// For reading what is on the device, not what is in the page cache (O_DIRECT): after a failed fsync the
+  /// cache may hold bytes that the device never got, as clean pages. Any offset and length may be asked for.
+  /// Null where the file system refuses or says that it would read by its cache, and for a file system that
+  /// cannot know.
+  virtual base::Result<std::unique_ptr<File>> open_for_direct_reading(const std::string& path);
+  /// For writing past the page cache (O_DIRECT), which takes half the time where much is written. Offset,
+  /// length and address of what is written are multiples of kDirectBlockBytes; a device that wants more says
+  /// EINVAL. What another File of the same file wrote or reads by the cache stays coherent. Null where the
+  /// file system refuses.
+  virtual base::Result<std::unique_ptr<File>> open_for_direct_writing(const std::string& path);
   virtual base::Result<void> make_directory(const std::string& path, mode_t mode) = 0;
   virtual base::Result<void> make_symlink(const std::string& target, const std::string& path) = 0;
   virtual base::Result<std::string> read_symlink(const std::string& path) = 0;

@@ -10,15 +10,22 @@
 #include <utility>
 
 #include "base/result.h"
+#include "env/stop_event.h"
 
 namespace standfast::env {
 
 class FolderLock {
  public:
+  /// What is said when another process has it.
+  struct Held {
+    std::string message;
+    std::string hint = "Wait until it is done, then run this again.";
+  };
   /// While a cluster is made in it.
   static base::Result<FolderLock> take(const std::string& folder);
-  /// `held` is the message of the error when another has it.
-  static base::Result<FolderLock> take(const std::string& folder, const std::string& held);
+  static base::Result<FolderLock> take(const std::string& folder, const Held& held);
+  /// Tries again until the deadline.
+  static base::Result<FolderLock> take(const std::string& folder, const Held& held, const Wait& wait);
   ~FolderLock();
   FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   FolderLock& operator=(FolderLock&& other) noexcept {

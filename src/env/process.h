@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/result.h"
+#include "env/file_system.h"
 #include "env/stop_event.h"
 
 namespace standfast::env {
@@ -55,6 +56,9 @@ struct UserInfo {
 base::Result<std::optional<UserInfo>> find_user(const std::string& name);
 base::Result<std::optional<UserInfo>> find_user(uid_t uid);
 uid_t effective_user();
+/// By its own name, for whoever looks at the processes; not where its file has been replaced since, or lies
+/// where this user may not look.
+std::string this_program(FileSystem& files);
 
 /// Makes this process that user for good: groups, real, effective and saved ids; checks that the way back is
 /// closed; sets HOME, USER, LOGNAME. Only for root.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -13,7 +14,10 @@ namespace standfast::env {
 
 class StopEvent {
  public:
+  /// For one of a few, made at the start: no descriptor left ends the program.
   StopEvent();
+  /// For one of many. Fails: kIo where no descriptor is left.
+  static base::Result<std::unique_ptr<StopEvent>> make();
   ~StopEvent();
   StopEvent(const StopEvent&) = delete;
   StopEvent& operator=(const StopEvent&) = delete;
@@ -23,6 +27,8 @@ class StopEvent {
   int fd() const noexcept { return fd_; }  ///< readable once set
 
  private:
+  explicit StopEvent(int fd) : fd_(fd) {}
+
   std::atomic<bool> set_ = false;
   int fd_ = -1;
 };

@@ -1,9 +1,12 @@
 #include "setup/join.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "clone/claim.h"
 #include "clone/interrupted.h"
+#include "clone/journal.h"
 #include "clone/target.h"
 #include "env/process.h"
 #include "pg/format/conf_file.h"
@@ -40,10 +43,12 @@ class Join {
       claim_->give_up();
       unregister_standby(place());
     }
-    // Without a copy in place, nothing needs the login that was prepared for it.
+    // Without a copy in place, nothing needs the login that was prepared for it, unless that copy goes on.
     const bool came_about = outcome.has_value() && !outcome->planned_only;
-    if (store_ && !came_about && !outcome_.copy && !existing_)
+    if (store_ && !came_about && !outcome_.copy && !existing_) {
+      leave_login_of_unfinished_copy();
       forget_standby_login(login_, options_.token, *store_);
+    }
     if (store_) forget_trial(options_.token, *store_);
     return outcome;
   }
@@ -54,16 +59,20 @@ class Join {
     leftover_ = TRY(take_back_half_registered(place()));
     TRY(log_in());
     TRY(look());
+    TRY(check_agent_wish(place(), *store_));
     if (!outcome_.was_a_standby_already) {
       TRY(check());
       if (options_.mode == RunMode::kDryRun) return plan();
+      TRY(find_agent());
       TRY(copy());
     } else if (options_.mode == RunMode::kDryRun) {
       reporter_.info("nothing to copy: this is that primary's standby already");
+      tell_agents(place());
       outcome_.planned_only = true;
       return std::move(outcome_);
     } else {
       login_ = TRY(keep_standby_login(login_, options_.token, *store_));
+      TRY(find_agent());
     }
     TRY(check_slot());
     outcome_.start_command = TRY(start_copy(place(), installation_, outcome_.copy));
@@ -71,7 +80,17 @@ class Join {
     outcome_.proof = TRY(prove_standby(place(), login_));
     const auto moved = TRY(clone::move_old_directory(*claim_, clone_environment()));
     if (moved && outcome_.copy) outcome_.copy->moved_aside_to = moved;
+    outcome_.agent = TRY(start_own_agent(place(), *store_));
     return std::move(outcome_);
+  }
+
+  /// Its journal has it, for `status` and for who gives the copy up.
+  void leave_login_of_unfinished_copy() {
+    const auto journal = clone::read_journal(environment_.files, target_);
+    if (journal && (!*journal || !(*journal)->copy)) return;
+    std::erase_if(login_.new_names, [&](const std::string& name) {
+      return !journal || std::ranges::count((*journal)->copy->login_files, name) > 0;
+    });
   }
 
   JoinPlace place() const { return {options_, target_, environment_}; }
@@ -214,6 +233,23 @@ class Join {
     }
   }
 
+  Result<void> find_agent() {
+    const auto found = TRY(find_source_agent(place(), *store_));
+    if (found) outcome_.member = found->membership.facts.member.name;
+    // It was called once, and did not answer.
+    if (options_.token.agent && !found) agent_way_ = clone::CopyWay::kProtocol;
+    return base::ok();
+  }
+
+  /// Where the token says it is, unless the user knows better.
+  clone::AgentUse agent_use() const {
+    clone::AgentUse use = options_.agent;
+    if (agent_way_) use.way = *agent_way_;
+    if (!use.address && options_.token.agent)
+      use.address = net::HostPort{options_.token.agent->host, options_.token.agent->port};
+    return use;
+  }
+
   clone::CloneOptions clone_options() {
     clone::CloneOptions clone;
     clone.connect = login_.replication(options_.token, primary_.version);
@@ -230,6 +266,8 @@ class Join {
     clone.replace = options_.on_old_directory == OnOldDirectory::kMoveAside;
     clone.expected_system_id = options_.token.system_id;
     clone.from_standby = options_.from_standby;
+    clone.login_files = login_.new_names;
+    clone.agent = agent_use();
     if (options_.on_running_server == OnRunningServer::kStop) {
       clone.stop_server = [this] { return stop_server_of_target(); };
     }
@@ -255,6 +293,7 @@ class Join {
     for (const std::string& line : clone::describe_places(plan)) reporter_.info(line);
     reporter_.info(fmt::format("would receive {} through slot \"{}\", start the standby, and verify it",
                                base::format_bytes(primary_.data_bytes), options_.token.slot));
+    tell_agents(place());
     outcome_.planned_only = true;
     return std::move(outcome_);
   }
@@ -287,6 +326,12 @@ class Join {
         "{} in {}; WAL from {} to {} on timeline {}{}", base::format_bytes(facts.bytes),
         base::format_duration(facts.elapsed), facts.start_lsn.to_string(), facts.stop_lsn.to_string(),
         facts.timeline.value(), facts.manifest_checked ? "; every file matches the server's manifest" : ""));
+    if (facts.agent) {
+      reporter_.info(
+          fmt::format("through the agent of member \"{}\": {} came in {} streams, {} was there already",
+                      facts.agent->member, base::format_bytes(facts.agent->fetched_bytes),
+                      facts.agent->streams, base::format_bytes(facts.agent->equal_bytes)));
+    }
     if (facts.moved_aside_to)
       reporter_.info(fmt::format("the directory before is kept as \"{}\"", *facts.moved_aside_to));
     reporter_.info("standby.signal, primary_conninfo and primary_slot_name are written; the password is in " +
@@ -320,6 +365,7 @@ class Join {
   std::optional<client::SecretStore> store_;
   StandbyLogin login_;
   PrimaryFacts primary_;
+  std::optional<clone::CopyWay> agent_way_;  ///< where it is another than was asked for
   server::Installation installation_;
   std::optional<server::Cluster> existing_;
   bool registered_here_ = false;

@@ -1,6 +1,9 @@
 // `standfast join`: a verified hot standby from a token. Checks what would fail afterwards, copies, gives the
 // copy its own settings, starts it, waits until it streams, verifies. The seed's parts two and three.
 //
+// A token that names an agent makes this host a member of the cluster first (join_membership.h); where that
+// agent cannot be reached the copy is made without it.
+//
 // Run again on the standby it made, or after it was killed at any point, it goes on where it stopped and
 // copies nothing that is there already.
 //
@@ -45,7 +48,10 @@ struct JoinOptions {
   clone::FromStandby from_standby = clone::FromStandby::kNotSaid;
   OnOldDirectory on_old_directory = OnOldDirectory::kRefuse;
   OnRunningServer on_running_server = OnRunningServer::kRefuse;
+  clone::AgentUse agent = {};
   RunMode mode = RunMode::kApply;
+  /// An agent on this host, once the standby runs: "", or the address where it listens, ADDR[:PORT].
+  std::optional<std::string> own_agent = {};
   base::Clock::duration start_timeout = std::chrono::minutes(10);
   base::Clock::duration stream_timeout = std::chrono::minutes(2);
 };
@@ -60,6 +66,8 @@ struct JoinOutcome {
   std::vector<std::string> settings_given = {};
   std::string start_command;
   std::optional<VerifyOutcome> proof = {};
+  std::optional<std::string> member = {};  ///< this host's name among the cluster's members
+  std::optional<AgentOutcome> agent = {};
 };
 
 base::Result<JoinOutcome> run_join(const JoinOptions& options, const SetupEnvironment& environment);

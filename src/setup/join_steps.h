@@ -1,5 +1,5 @@
-// The steps of a join that stand by themselves: the name that Debian has for the standby, and what comes
-// after the copy. join.h has the whole.
+// The steps of a join that stand by themselves: the name that Debian has for the standby, the agents of both
+// hosts, and what comes after the copy. join.h has the whole.
 //
 // Threading: one thread. Ownership: a JoinPlace borrows. Fails with: what pg_createcluster, the start of a
 // server and its queries fail with; kVersion, kNotStreaming, what verify judges; kCancelled.
@@ -18,6 +18,7 @@
 #include "setup/environment.h"
 #include "setup/join.h"
 #include "setup/join_checks.h"
+#include "setup/join_membership.h"
 #include "setup/standby_login.h"
 #include "setup/verify.h"
 
@@ -52,5 +53,19 @@ base::Result<std::string> start_copy(const JoinPlace& place, const server::Insta
                                      const std::optional<clone::CloneFacts>& copy);
 base::Result<void> wait_until_streaming(const JoinPlace& place, std::string_view source_word);
 base::Result<VerifyOutcome> prove_standby(const JoinPlace& place, const StandbyLogin& login);
+
+// ---------------------------------------------------------------- join_agent.cc
+
+/// kPrecondition where an agent is wished for here, and the token and this host have nothing to make it a
+/// member by.
+base::Result<void> check_agent_wish(const JoinPlace& place, const client::SecretStore& store);
+/// No value: the token names no agent, none is to be used, or it cannot be reached, which is said.
+base::Result<std::optional<AgentAtSource>> find_source_agent(const JoinPlace& place,
+                                                             const client::SecretStore& store);
+/// What a dry run says of both.
+void tell_agents(const JoinPlace& place);
+/// This host's own, if it is wished for.
+base::Result<std::optional<AgentOutcome>> start_own_agent(const JoinPlace& place,
+                                                          const client::SecretStore& store);
 
 }  // namespace standfast::setup

@@ -1,5 +1,6 @@
 #include "setup/marker.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -27,6 +28,7 @@ constexpr int kDatabaseLockClass = 0x53664462;
 /// A killed run's session ends when the server has finished what it was told, which may be a whole copy.
 constexpr base::Seconds kLockWait{10};
 constexpr base::Milliseconds kLockPoll{100};
+constexpr base::Seconds kStatementTimeout{60};
 /// The connection limit that marks our replica_demo.
 constexpr int kDatabaseMark = 20618;
 constexpr std::string_view kCommentPrefix = "standfast verify ";
@@ -44,8 +46,9 @@ std::string new_token() {
 /// A lock that is not free, or a standby that must confirm a commit and is gone, fails instead of waiting.
 Result<void> bound_the_session(client::Connection& primary, const env::Wait& wait) {
   return primary.execute(
-      "SET statement_timeout = '60s'; SET lock_timeout = '10s'; SET synchronous_commit = local; "
-      "SET default_transaction_read_only = off; SET search_path = pg_catalog",
+      fmt::format("SET statement_timeout = '{}s'; SET lock_timeout = '10s'; SET synchronous_commit = local; "
+                  "SET default_transaction_read_only = off; SET search_path = pg_catalog",
+                  kStatementTimeout.count()),
       wait);
 }
 
@@ -82,6 +85,15 @@ std::string lock_key(std::string_view id) {
   return fmt::format("{}, ({} & 2147483647)::int", kLockClass, id);
 }
 
+/// A wait for a synchronous standby that is cancelled is no error but a WARNING (replication/syncrep.c,
+/// SyncRepWaitForLSN()), and a marker has no other one to give. It comes in the server's language, so what it
+/// says is not looked at.
+std::ptrdiff_t warnings_of(const client::Connection& connection) {
+  const auto& notices = connection.notices();
+  return std::count_if(notices.begin(), notices.end(),
+                       [](const client::Notice& notice) { return notice.is_warning; });
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------- the row
@@ -103,14 +115,24 @@ Result<Marker> Marker::prepare(client::Connection& primary, const env::Wait& wai
 
 Result<Written> Marker::write(const env::Wait& wait) {
   token_ = new_token();
-  TRY(primary_->execute("BEGIN", wait));
-  const std::array<std::optional<std::string>, 1> parameters{token_};
-  id_ = TRY(primary_->query_value(fmt::format("INSERT INTO {0} (token) VALUES ($1) RETURNING id", kMarker),
-                                  parameters, wait));
-  // Before the row can be seen, so that no other run takes it for a leftover.
-  TRY(primary_->query(fmt::format("SELECT pg_advisory_lock({})", lock_key(id_)), wait));
-  TRY(primary_->execute("COMMIT", wait));
-  return committed_now(*primary_, wait);
+  // statement_timeout ends before a transaction does (tcop/postgres.c, finish_xact_command()), but for a
+  // COMMIT inside of a statement. The lock is taken before the row can be seen, so that no other run takes it
+  // for a leftover.
+  const std::string sql = fmt::format(
+      "DO $do$ DECLARE new_id bigint; BEGIN SET LOCAL synchronous_commit = on; "
+      "INSERT INTO {} (token) VALUES ({}) RETURNING id INTO new_id; "
+      "PERFORM pg_advisory_lock({}); COMMIT; END $do$",
+      kMarker, pg::quote_literal(token_), lock_key("new_id"));
+  TRY(primary_->execute(fmt::format("SET statement_timeout = '{}s'", kCommitTimeout.count()), wait));
+  const auto warnings_before = warnings_of(*primary_);
+  const base::Stopwatch watch;
+  TRY(primary_->execute(sql, wait));
+  const auto commit_time = watch.elapsed();
+  TRY(primary_->execute(fmt::format("SET statement_timeout = '{}s'", kStatementTimeout.count()), wait));
+  Written written = TRY(committed_now(*primary_, wait));
+  written.commit_time = commit_time;
+  written.is_acknowledged = warnings_of(*primary_) == warnings_before;
+  return written;
 }
 
 Result<void> Marker::remove(const env::Wait& wait) {

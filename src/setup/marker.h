@@ -26,16 +26,24 @@ namespace standfast::setup {
 struct Written {
   pg::Lsn lsn;  ///< the primary's flush position after the commit: whoever replayed it has it
   base::Clock::time_point committed;
+  base::Clock::duration commit_time{};  ///< from COMMIT to its answer
+  /// No: the server gave up waiting for a synchronous standby. The commit stays, and is seen by all.
+  bool is_acknowledged = true;
 };
 
 class Marker {
  public:
-  /// On a connection to the database "standfast", made for this. Sets timeouts, and that its commits wait for
-  /// no standby: a primary whose synchronous standby is gone must not hang us. Creates the table if missing;
+  /// How long the server lets the commit of a marker wait for a synchronous standby.
+  static constexpr base::Seconds kCommitTimeout{10};
+
+  /// On a connection to the database "standfast", made for this. Sets timeouts, and that its commits, but for
+  /// that of write(), wait for no standby: a primary whose synchronous standby is gone must not hang us.
+  /// Creates the table if missing;
   /// removes what killed runs left and says how many.
   static base::Result<Marker> prepare(client::Connection& primary, const env::Wait& wait);
   int leftovers_removed() const { return leftovers_removed_; }
 
+  /// Commits as an application does: synchronous_commit = on, with a deadline that the server keeps.
   base::Result<Written> write(const env::Wait& wait);
   base::Result<void> remove(const env::Wait& wait);
   /// On a connection to the standby's database "standfast". A table that is not there yet is no error.
@@ -46,7 +54,6 @@ class Marker {
 
   client::Connection* primary_;
   std::string token_;
-  std::string id_;
   int leftovers_removed_ = 0;
 };
 

@@ -17,6 +17,11 @@ Result<void> pin_search_path(client::Connection& connection, const env::Wait& wa
 }
 
 Result<bool> has_marker_table(client::Connection& in_database, const env::Wait& wait) {
+  return is_table_of_superusers(in_database, kMarkerTable, wait);
+}
+
+Result<bool> is_table_of_superusers(client::Connection& in_database, std::string_view table,
+                                    const env::Wait& wait) {
   const client::Rows rows = TRY(in_database.query(
       fmt::format("SELECT 1 FROM pg_catalog.pg_class AS t "
                   "JOIN pg_catalog.pg_namespace AS s ON s.oid OPERATOR(pg_catalog.=) t.relnamespace "
@@ -24,7 +29,7 @@ Result<bool> has_marker_table(client::Connection& in_database, const env::Wait& 
                   "JOIN pg_catalog.pg_roles AS p ON p.oid OPERATOR(pg_catalog.=) s.nspowner "
                   "WHERE s.nspname OPERATOR(pg_catalog.=) '{}' AND t.relname OPERATOR(pg_catalog.=) '{}' "
                   "AND t.relkind OPERATOR(pg_catalog.=) 'r' AND o.rolsuper AND p.rolsuper",
-                  kMarkerSchema, kMarkerTable),
+                  kMarkerSchema, table),
       wait));
   return rows.count() > 0;
 }

@@ -9,6 +9,8 @@
 // there.
 #pragma once
 
+#include <string_view>
+
 #include "base/result.h"
 #include "env/stop_event.h"
 #include "pg/client/connection.h"
@@ -20,6 +22,10 @@ base::Result<void> make_marker_table(client::Connection& in_database, const env:
 
 /// Whether it is there, a plain table, and it and its schema belong to superusers.
 base::Result<bool> has_marker_table(client::Connection& in_database, const env::Wait& wait);
+
+/// Whether this table of the schema is there, a plain one, and it and the schema belong to superusers.
+base::Result<bool> is_table_of_superusers(client::Connection& in_database, std::string_view table,
+                                          const env::Wait& wait);
 
 /// Nothing that another role made may stand in the way of what this session names without a schema.
 base::Result<void> pin_search_path(client::Connection& connection, const env::Wait& wait);

@@ -13,7 +13,7 @@ using base::ErrorCode;
 bool serves(const ServerFacts& above, const ServerFacts& standby) {
   if (&above == &standby || above.system_id != standby.system_id) return false;
   std::vector<Member> rows;
-  add_members_below(above, rows);
+  add_members_below(above, {}, rows);
   return find_row(rows, standby, above) != nullptr;
 }
 
@@ -73,7 +73,8 @@ std::vector<std::size_t> from_the_top(const std::vector<ServerFacts>& servers,
 bool has_standby(const std::vector<Member>& members) {
   // A slot that holds WAL, or has lost it, has a standby somewhere; its own finding says more.
   return std::any_of(members.begin() + 1, members.end(), [](const Member& member) {
-    return member.role == MemberRole::kStandby || (member.slot && member.state != "never used");
+    const bool receives = member.role == MemberRole::kStandby || member.role == MemberRole::kReceiver;
+    return receives || (member.slot && member.state != "never used");
   });
 }
 
@@ -85,6 +86,10 @@ std::string_view describe(MemberRole role) {
       return "primary";
     case MemberRole::kStandby:
       return "standby";
+    case MemberRole::kWitness:
+      return "witness";
+    case MemberRole::kReceiver:
+      return "receiver";
     case MemberRole::kLogical:
       return "logical";
     case MemberRole::kBackup:
@@ -115,12 +120,18 @@ StatusReport make_report(const StatusInput& input) {
     } else {
       report.members.push_back(member_of_server(server));
     }
-    add_members_below(server, report.members);
+    add_members_below(server, input.witnesses, report.members);
+  }
+  const bool has_primary = top != nullptr && !top->is_in_recovery;
+  if (has_primary) {
+    add_missing_witnesses(*top, input.witnesses, report.members);
+    judge_witnesses(input, *top, report);
   }
   note_chains(input.servers, upstreams, report.notes);
-  for (const Member& member : report.members) judge_member(member, input.max_lag, report);
+  for (const Member& member : report.members) judge_member(member, input, report);
+  for (const UnfinishedCopy& copy : input.unfinished) judge_unfinished(copy, report.findings);
   judge_unreachable(input, top, report);
-  if (top != nullptr && !top->is_in_recovery && !has_standby(report.members)) {
+  if (has_primary && !has_standby(report.members)) {
     report.findings.push_back(
         {ErrorCode::kNotStreaming, "no standby is attached",
          "Run \"standfast join\" on the standby's host, or \"standfast primary setup\" here "
@@ -128,6 +139,7 @@ StatusReport make_report(const StatusInput& input) {
   }
   sort_by_seriousness(report.findings);
   report.servers = input.servers;
+  report.unfinished = input.unfinished;
   return report;
 }
 

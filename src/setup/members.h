@@ -13,10 +13,13 @@
 
 #include "base/result.h"
 #include "setup/server_facts.h"
+#include "setup/unfinished_slot.h"
+#include "setup/witness_table.h"
 
 namespace standfast::setup {
 
-enum class MemberRole : std::uint8_t { kPrimary, kStandby, kLogical, kBackup, kSlot };
+/// kWitness: keeps WAL, and is known as a witness to the database; kReceiver: the same of one that is not.
+enum class MemberRole : std::uint8_t { kPrimary, kStandby, kWitness, kReceiver, kLogical, kBackup, kSlot };
 std::string_view describe(MemberRole role);
 
 struct SlotUse {
@@ -63,8 +66,11 @@ struct Unreachable {
 };
 
 struct StatusInput {
-  std::vector<ServerFacts> servers;  ///< at least one
+  std::vector<ServerFacts> servers;  ///< at least one, where nothing is unfinished
+  std::vector<KnownWitness> witnesses = {};
+  std::vector<std::string> remote_apply = {};  ///< of the primary: SyncFacts::remote_apply
   std::vector<Unreachable> unreachable = {};
+  std::vector<UnfinishedCopy> unfinished = {};
   MaxLag max_lag = {};
 };
 
@@ -80,6 +86,7 @@ struct StatusReport {
   std::vector<Member> members;
   std::vector<Finding> findings;  ///< the most serious first
   std::vector<std::string> notes;
+  std::vector<UnfinishedCopy> unfinished = {};
   std::vector<ViewRows> views = {};
 
   /// 0, or the exit code of the first finding.

@@ -5,8 +5,10 @@
 #include <limits>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "pg/format/sql_text.h"
+#include "pg/format/sync_standby_names.h"
 #include "setup/members_parts.h"
 
 namespace standfast::setup {
@@ -74,21 +76,35 @@ Result<MaxLag> parse_max_lag(std::string_view text) {
 
 namespace {
 
+std::string way_out_of_idle_slot(const std::string& slot, bool is_witness) {
+  const std::string drop =
+      fmt::format("drop it: SELECT pg_drop_replication_slot({}).", pg::quote_literal(slot));
+  if (is_witness) return "Start its witness, or, if that is gone for good, " + drop;
+  return "Start its standby; if it is of a copy that was interrupted, \"standfast status -D DIR\" says so on "
+         "that host, and what to do. If neither is there any more, " +
+         drop;
+}
+
 void judge_slot(const Member& member, std::vector<Finding>& findings) {
   if (!member.slot) return;
   const SlotUse& slot = *member.slot;
+  const bool is_witness = member.role == MemberRole::kWitness;
   if (slot.wal_status == "lost") {
     findings.push_back(
-        {ErrorCode::kSlotLost, fmt::format("slot \"{}\" has lost WAL that its standby needs", slot.name),
-         "The standby must be copied again: run \"standfast join\" there, or \"standfast standby "
-         "clone\"; drop the slot first if nothing uses it any more."});
+        {ErrorCode::kSlotLost,
+         fmt::format("slot \"{}\" has lost WAL that its {} needs", slot.name,
+                     is_witness ? "witness" : "standby"),
+         is_witness
+             ? "The witness has a gap: run \"standfast primary setup\" here, which makes the slot anew, and "
+               "start "
+               "the witness in an empty folder."
+             : "The standby must be copied again: run \"standfast join\" there, or \"standfast standby "
+               "clone\"; drop the slot first if nothing uses it any more."});
   } else if (!slot.is_active && slot.held_bytes) {
     findings.push_back({ErrorCode::kSlotInactive,
-                        fmt::format("slot \"{}\" is not in use and holds back {} of WAL", slot.name,
-                                    base::format_bytes(*slot.held_bytes)),
-                        fmt::format("Start its standby, or, if that is gone for good, drop it: SELECT "
-                                    "pg_drop_replication_slot({}).",
-                                    pg::quote_literal(slot.name))});
+                        fmt::format("slot \"{}\"{} is not in use and holds back {} of WAL", slot.name,
+                                    is_witness ? " of a witness" : "", base::format_bytes(*slot.held_bytes)),
+                        way_out_of_idle_slot(slot.name, is_witness)});
   }
 }
 
@@ -136,11 +152,111 @@ void note_unknown_lag_time(const Member& member, const MaxLag& limit, std::vecto
 
 }  // namespace
 
-void judge_member(const Member& member, const MaxLag& limit, StatusReport& report) {
-  judge_slot(member, report.findings);
+namespace {
+
+/// It neither streams nor is about to.
+bool is_away(const Member& witness) {
+  return witness.state == "not connected" || witness.state == "never used" || witness.state == "lost";
+}
+
+/// A promotion asks it, listed or not. An idle slot that holds WAL has a finding of its own.
+void judge_unlisted_witness(const Member& witness, std::vector<Finding>& findings) {
+  if (!is_away(witness) || (witness.slot && (witness.slot->held_bytes || witness.state == "lost"))) return;
+  findings.push_back(
+      {ErrorCode::kNotStreaming,
+       fmt::format(
+           "witness \"{}\" does not stream (state: {}), and a promotion would be refused while it cannot "
+           "be asked",
+           witness.name, witness.state),
+       fmt::format("Start it; if it is gone for good: standfast primary setup --remove-witness {}.",
+                   witness.name)});
+}
+
+}  // namespace
+
+void judge_witnesses(const StatusInput& input, const ServerFacts& primary, StatusReport& report) {
+  const auto list = pg::SyncStandbyNames::parse(primary.synchronous_standby_names);
+  bool is_any_listed = false;
+  for (const Member& member : report.members) {
+    if (member.role != MemberRole::kWitness) continue;
+    if (!list || !list->names_it(member.name)) {
+      judge_unlisted_witness(member, report.findings);
+      continue;
+    }
+    is_any_listed = true;
+    if (member.state == "streaming" || member.state == "hidden") continue;
+    const std::string way_out = fmt::format("standfast sync disable {}.", member.name);
+    report.findings.push_back(
+        {ErrorCode::kNotStreaming,
+         fmt::format("witness \"{}\" does not stream (state: {}), and commits may wait for it: {}",
+                     member.name, member.state, primary.synchronous_standby_names),
+         is_away(member) ? "Start it, or take it out of the list: " + way_out
+                         : "It is catching up: wait, or take it out of the list meanwhile: " + way_out});
+  }
+  if (!is_any_listed || input.remote_apply.empty()) return;
+  report.notes.push_back(
+      fmt::format("synchronous_commit = remote_apply is set for {}: such a commit waits for a standby that "
+                  "replays, whatever a witness has",
+                  fmt::join(input.remote_apply, ", ")));
+}
+
+namespace {
+
+/// Its slot is an unfinished copy's, which has a finding of its own.
+bool is_told_of(const Member& member, const StatusInput& input) {
+  if (member.role != MemberRole::kSlot || !member.slot || member.slot->wal_status == "lost") return false;
+  return std::any_of(input.unfinished.begin(), input.unfinished.end(), [&](const UnfinishedCopy& copy) {
+    return copy.facts.slot == member.slot->name &&
+           std::any_of(input.servers.begin(), input.servers.end(),
+                       [&](const ServerFacts& server) { return server.system_id == copy.facts.system_id; });
+  });
+}
+
+std::string what_is_unfinished(const clone::Unfinished& copy) {
+  const bool is_rejoin = copy.kind == clone::Unfinished::Kind::kRejoin;
+  if (copy.is_at_work) {
+    return fmt::format("a {} \"{}\" is going on", is_rejoin ? "rejoin of" : "copy into", copy.target);
+  }
+  std::string text = fmt::format("the {} \"{}\"", is_rejoin ? "rejoin of" : "copy into", copy.target);
+  if (copy.begun) text += fmt::format(", begun at {},", *copy.begun);
+  text += " did not end";
+  if (copy.is_in_pieces) text += ", and no server starts from it";
+  return text;
+}
+
+std::string way_out_of_unfinished(const clone::Unfinished& copy) {
+  if (copy.is_at_work) return "Wait for it, or end it.";
+  if (copy.kind == clone::Unfinished::Kind::kRejoin && copy.has_begun) {
+    return fmt::format(
+        "Run the same command again: it goes on. To copy the source anew instead: standfast standby clone "
+        "--replace -D {}.",
+        copy.target);
+  }
+  const std::string_view again = copy.next == clone::NextRun::kGoesOn ? "it goes on with what is there"
+                                 : copy.next == clone::NextRun::kRenamesBack
+                                     ? "it renames back what it was putting in place, and goes on"
+                                     : "it begins anew";
+  return fmt::format(
+      "Run the same command again: {}. To give it up: standfast standby clone --abandon -D {}.", again,
+      copy.target);
+}
+
+}  // namespace
+
+void judge_member(const Member& member, const StatusInput& input, StatusReport& report) {
+  if (!is_told_of(member, input)) judge_slot(member, report.findings);
   judge_streaming(member, report.findings);
-  judge_lag(member, limit, report.findings);
-  note_unknown_lag_time(member, limit, report.notes);
+  judge_lag(member, input.max_lag, report.findings);
+  note_unknown_lag_time(member, input.max_lag, report.notes);
+}
+
+void judge_unfinished(const UnfinishedCopy& copy, std::vector<Finding>& findings) {
+  std::string message = what_is_unfinished(copy.facts);
+  if (copy.held_bytes.value_or(0) > 0) {
+    message += fmt::format("; slot \"{}\" holds back {} of WAL for it", *copy.facts.slot,
+                           base::format_bytes(*copy.held_bytes));
+  }
+  findings.push_back({ErrorCode::kNotStreaming, std::move(message), way_out_of_unfinished(copy.facts)});
 }
 
 void judge_pair(const ServerFacts& primary, const ServerFacts& other, std::vector<Finding>& findings) {

@@ -15,8 +15,12 @@ namespace standfast::setup {
 /// As the rows below a server name it.
 std::string name_below(const ServerFacts& server);
 Member member_of_server(const ServerFacts& server);
+using Witnesses = std::vector<KnownWitness>;
 /// Whoever streams, or could stream, from this server.
-void add_members_below(const ServerFacts& upstream, std::vector<Member>& members);
+void add_members_below(const ServerFacts& upstream, const Witnesses& witnesses, std::vector<Member>& members);
+/// A witness that is known and neither streams nor has a slot is missed all the same.
+void add_missing_witnesses(const ServerFacts& primary, const Witnesses& witnesses,
+                           std::vector<Member>& members);
 /// The row below `upstream` that is this standby: by its slot, else by its name. Names need not be unique;
 /// two of one name are told apart by nothing, and then none is taken.
 Member* find_row(std::vector<Member>& members, const ServerFacts& standby, const ServerFacts& upstream);
@@ -30,7 +34,11 @@ void add_notes(const ServerFacts& server, std::vector<std::string>& notes);
 /// Two servers that are asked together must be two sides of one thing. The first is the one above, where one
 /// is.
 void judge_pair(const ServerFacts& primary, const ServerFacts& other, std::vector<Finding>& findings);
-void judge_member(const Member& member, const MaxLag& limit, StatusReport& report);
+/// One that commits may wait for. The sender's name is what counts there, not the slot's.
+void judge_witnesses(const StatusInput& input, const ServerFacts& primary, StatusReport& report);
+void judge_member(const Member& member, const StatusInput& input, StatusReport& report);
+/// A copy that did not end is no standby, and what its slot holds back is told of with it.
+void judge_unfinished(const UnfinishedCopy& copy, std::vector<Finding>& findings);
 /// Lag against a standby is not all there is: that one lags too. `upstreams` has whom each server follows.
 void note_chains(const std::vector<ServerFacts>& servers, const std::vector<const ServerFacts*>& upstreams,
                  std::vector<std::string>& notes);

@@ -15,10 +15,16 @@ std::string host_of(const WalSender& sender) {
   return sender.client_address.empty() ? "local" : sender.client_address;
 }
 
-MemberRole role_of(const WalSender& sender, const Slot* slot) {
+bool is_witness(const Witnesses& witnesses, std::string_view name) {
+  return std::any_of(witnesses.begin(), witnesses.end(),
+                     [&](const KnownWitness& witness) { return witness.name == name; });
+}
+
+MemberRole role_of(const WalSender& sender, const Slot* slot, const Witnesses& witnesses) {
   if (sender.state == "backup") return MemberRole::kBackup;
   if (slot != nullptr && !slot->is_physical) return MemberRole::kLogical;
-  return MemberRole::kStandby;
+  if (!sender.replay && is_witness(witnesses, sender.application_name)) return MemberRole::kWitness;
+  return sender.replays_nothing() ? MemberRole::kReceiver : MemberRole::kStandby;
 }
 
 SlotUse slot_use(const Slot& slot, pg::Lsn head) {
@@ -56,17 +62,17 @@ Member member_of_primary(const ServerFacts& server) {
 /// measurement for a while after the standby has caught up.
 std::optional<milliseconds> lag_time_of(const WalSender& sender, std::optional<std::uint64_t> lag_bytes) {
   if (lag_bytes == std::uint64_t{0}) return milliseconds(0);
-  return sender.replay_lag;
+  return sender.replay ? sender.replay_lag : sender.flush_lag;
 }
 
-Member member_of_sender(const WalSender& sender, const ServerFacts& upstream) {
+Member member_of_sender(const WalSender& sender, const ServerFacts& upstream, const Witnesses& witnesses) {
   const auto slot = std::find_if(upstream.slots.begin(), upstream.slots.end(),
                                  [&](const Slot& some) { return some.active_pid == sender.pid; });
   const Slot* own_slot = slot == upstream.slots.end() ? nullptr : &*slot;
   Member member;
   member.name = sender.application_name.empty() ? fmt::format("pid {}", sender.pid) : sender.application_name;
   member.host = host_of(sender);
-  member.role = role_of(sender, own_slot);
+  member.role = role_of(sender, own_slot, witnesses);
   member.from = name_below(upstream);
   member.state = sender.state.empty() ? "hidden" : sender.state;
   // A sender that has caught up streams its own server's timeline, never an older one.
@@ -89,10 +95,11 @@ std::string state_of_idle_slot(const Slot& slot) {
   return slot.restart_lsn ? "not connected" : "never used";
 }
 
-Member member_of_idle_slot(const Slot& slot, const ServerFacts& upstream) {
+Member member_of_idle_slot(const Slot& slot, const ServerFacts& upstream, const Witnesses& witnesses) {
   Member member;
   member.name = slot.name;
   member.role = slot.is_physical ? MemberRole::kSlot : MemberRole::kLogical;
+  if (slot.is_physical && is_witness(witnesses, slot.name)) member.role = MemberRole::kWitness;
   member.from = name_below(upstream);
   member.state = state_of_idle_slot(slot);
   member.slot = slot_use(slot, upstream.head);
@@ -101,10 +108,27 @@ Member member_of_idle_slot(const Slot& slot, const ServerFacts& upstream) {
 
 }  // namespace
 
-void add_members_below(const ServerFacts& upstream, std::vector<Member>& members) {
-  for (const WalSender& sender : upstream.senders) members.push_back(member_of_sender(sender, upstream));
+void add_members_below(const ServerFacts& upstream, const Witnesses& witnesses,
+                       std::vector<Member>& members) {
+  for (const WalSender& sender : upstream.senders)
+    members.push_back(member_of_sender(sender, upstream, witnesses));
   for (const Slot& slot : upstream.slots) {
-    if (!slot.is_active) members.push_back(member_of_idle_slot(slot, upstream));
+    if (!slot.is_active) members.push_back(member_of_idle_slot(slot, upstream, witnesses));
+  }
+}
+
+void add_missing_witnesses(const ServerFacts& primary, const Witnesses& witnesses,
+                           std::vector<Member>& members) {
+  for (const KnownWitness& witness : witnesses) {
+    const auto is_it = [&](const Member& member) { return member.name == witness.name; };
+    if (std::any_of(members.begin(), members.end(), is_it)) continue;
+    Member member;
+    member.name = witness.name;
+    member.host = witness.address;
+    member.role = MemberRole::kWitness;
+    member.from = name_below(primary);
+    member.state = "not connected";
+    members.push_back(std::move(member));
   }
 }
 
@@ -113,17 +137,16 @@ namespace {
 // ---------------------------------------------------------------- a standby that was asked itself
 
 /// Lag by what the standby itself knows: how far its sender had got when it last said so.
-void add_own_lag(Member& member, const ServerFacts& standby, std::optional<pg::Lsn> upstream_head) {
-  std::optional<pg::Lsn> head = upstream_head;
-  if (!head && standby.receiver) head = standby.receiver->latest_end;
-  if (!head) head = standby.head;
-  if (standby.replay) member.lag_bytes = head->bytes_since(*standby.replay);
+void add_own_lag(Member& member, const ServerFacts& standby, const ServerFacts* upstream) {
+  pg::Lsn head = standby.head;
+  if (standby.receiver && standby.receiver->latest_end) head = *standby.receiver->latest_end;
+  if (upstream != nullptr) head = upstream->head;
+  if (standby.replay) member.lag_bytes = head.bytes_since(*standby.replay);
   if (member.lag_bytes == std::uint64_t{0}) member.lag_time = milliseconds(0);
 }
 
 Member member_of_standby(const ServerFacts& standby, const ServerFacts* upstream) {
   Member member;
-  const auto upstream_head = upstream != nullptr ? std::optional(upstream->head) : std::nullopt;
   if (upstream != nullptr) {
     member.from = name_below(*upstream);
   } else if (standby.receiver && !standby.receiver->sender_host.empty()) {
@@ -141,7 +164,7 @@ Member member_of_standby(const ServerFacts& standby, const ServerFacts* upstream
   if (standby.head.is_valid() && member.flush.value_or(pg::Lsn()) < standby.head) member.flush = standby.head;
   member.timeline = standby.timeline;
   member.replay = standby.replay;
-  add_own_lag(member, standby, upstream_head);
+  add_own_lag(member, standby, upstream);
   return member;
 }
 

@@ -440,5 +440,54 @@ TEST(MaxLagTest, RefusesWhatItDoesNotKnow) {
   }
 }
 
+UnfinishedCopy unfinished_copy() {
+  UnfinishedCopy copy{.facts = {.target = "/srv/data",
+                                .begun = "2026-01-31 12:00:00 UTC",
+                                .system_id = pg::SystemId(7),
+                                .slot = "mine",
+                                .made_slot = true}};
+  copy.held_bytes = kMegabyte;
+  return copy;
+}
+
+TEST(Status, UnfinishedCopyIsAFindingWithItsTwoWaysOn) {
+  const StatusReport report = make_report({.servers = {}, .unfinished = {unfinished_copy()}});
+  ASSERT_THAT(codes_of(report), ElementsAre(ErrorCode::kNotStreaming));
+  EXPECT_THAT(report.findings[0].message, HasSubstr("begun at 2026-01-31 12:00:00 UTC, did not end"));
+  EXPECT_THAT(report.findings[0].message, HasSubstr("slot \"mine\" holds back 1 MiB of WAL for it"));
+  EXPECT_THAT(report.findings[0].hint, HasSubstr("Run the same command again"));
+  EXPECT_THAT(report.findings[0].hint, HasSubstr("standfast standby clone --abandon -D /srv/data"));
+  EXPECT_THAT(report.members, IsEmpty());
+}
+
+TEST(Status, SlotOfAnUnfinishedCopyIsToldOfOnce) {
+  ServerFacts facts = primary();
+  Slot idle = active_slot();
+  idle.name = "mine";
+  idle.is_active = false;
+  idle.active_pid = {};
+  facts.slots.push_back(idle);
+  EXPECT_THAT(codes_of(report_of({facts})), ElementsAre(ErrorCode::kSlotInactive));
+  const StatusReport report = make_report({.servers = {facts}, .unfinished = {unfinished_copy()}});
+  EXPECT_THAT(codes_of(report), ElementsAre(ErrorCode::kNotStreaming));
+  UnfinishedCopy of_another = unfinished_copy();
+  of_another.facts.system_id = pg::SystemId(8);
+  EXPECT_THAT(codes_of(make_report({.servers = {facts}, .unfinished = {of_another}})),
+              ElementsAre(ErrorCode::kNotStreaming, ErrorCode::kSlotInactive));
+}
+
+TEST(Status, RejoinThatDidNotEndHasNothingToAbandon) {
+  UnfinishedCopy rejoin = unfinished_copy();
+  rejoin.facts.kind = clone::Unfinished::Kind::kRejoin;
+  rejoin.facts.is_in_pieces = true;
+  const StatusReport report = make_report({.servers = {}, .unfinished = {rejoin}});
+  EXPECT_THAT(report.findings[0].message, HasSubstr("no server starts from it"));
+  EXPECT_THAT(report.findings[0].hint, HasSubstr("standby clone --replace -D /srv/data"));
+  rejoin.facts.is_in_pieces = false;
+  rejoin.facts.has_begun = false;
+  EXPECT_THAT(make_report({.servers = {}, .unfinished = {rejoin}}).findings[0].hint,
+              HasSubstr("standby clone --abandon -D /srv/data"));
+}
+
 }  // namespace
 }  // namespace standfast::setup

@@ -1,6 +1,7 @@
 // Names that both sides of a pair, and every later run, must agree on.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -11,8 +12,12 @@ inline constexpr std::string_view kMonitorRole = "standfast_monitor";
 inline constexpr std::string_view kMonitorDatabase = "standfast";
 inline constexpr std::string_view kMarkerSchema = "standfast";
 inline constexpr std::string_view kMarkerTable = "marker";
+inline constexpr std::string_view kWitnessTable = "witness";
 /// Slots are pgstandby1, pgstandby2 ..., as PostgreSQL's handbooks name them.
 inline constexpr std::string_view kDefaultSlotPrefix = "pgstandby";
+/// A witness's name is its application_name and its slot.
+inline constexpr std::string_view kDefaultWitnessPrefix = "witness";
+inline constexpr std::uint16_t kDefaultWitnessPort = 5433;
 
 // Files of the secret store (pg/client/secret_store.h).
 inline constexpr std::string_view kPrimaryPassfile = "primary.pgpass";
@@ -30,5 +35,16 @@ inline std::string standby_passfile_name(std::string_view slot) {
 inline std::string standby_certificate_name(std::string_view slot) {
   return std::string(slot) + ".crt";
 }
+// What a witness serves with, and what it goes by.
+inline std::string witness_users_name(std::string_view name) {
+  return std::string(name) + ".users";
+}
+inline std::string witness_certificate_name(std::string_view name) {
+  return std::string(name) + ".server.crt";
+}
+inline std::string witness_key_name(std::string_view name) {
+  return std::string(name) + ".server.key";
+}
+inline constexpr std::string_view kWitnessConfigSuffix = ".witness.toml";
 
 }  // namespace standfast::setup

@@ -4,8 +4,10 @@
 
 #include <fmt/format.h>
 
+#include "net/listener.h"
 #include "setup/firewall.h"
 #include "setup/names.h"
+#include "setup/primary_plan_parts.h"
 #include "setup/primary_run.h"
 #include "setup/primary_tokens.h"
 
@@ -61,7 +63,9 @@ namespace {
 
 PrimaryMember describe(const PlannedMember& member, const PrimaryWish& wish) {
   PrimaryMember described;
+  described.kind = member.kind;
   described.slot = member.slot;
+  described.port = member.port;
   described.address_cidr = member.address_cidr;
   described.host = host_for(member, wish);
   return described;
@@ -91,13 +95,13 @@ Result<void> PrimaryRun::write_tokens() {
                    std::nullopt,
                    ca_der_};
   if (certificate_) basis.certificate_sha256 = certificate_->sha256_hex;
-  const auto count = [&](const std::string& slot, client::SecretStore::Written written) {
+  const auto count = [&](const PlannedMember& member, client::SecretStore::Written written) {
     if (written == client::SecretStore::Written::kUnchanged) return;
     const bool is_new = written == client::SecretStore::Written::kNew;
-    const std::string reason = is_new ? "it holds what the standby must know of this server"
-                                      : "a password, the address or the certificate is another now";
+    const std::string reason = is_new ? std::string(token_purpose(member.kind))
+                                      : "a password, an address or the certificate is another now";
     const std::string what =
-        fmt::format("token for {}: {}", slot, is_new ? "written to the secret store" : "renewed");
+        fmt::format("token for {}: {}", member.slot, is_new ? "written to the secret store" : "renewed");
     const auto planned = std::find_if(plan_.changes.begin(), plan_.changes.end(),
                                       [&](const PlannedChange& change) { return change.what == what; });
     if (planned != plan_.changes.end()) {
@@ -109,13 +113,16 @@ Result<void> PrimaryRun::write_tokens() {
   };
   for (const PlannedMember& member : plan_.members) {
     if (!member.is_named) {
-      if (const auto renewed = TRY(renew_token(store_, basis, member.slot)))
-        count(member.slot, renewed->written);
+      if (const auto renewed = TRY(renew_token(store_, basis, member.slot))) count(member, renewed->written);
       continue;
     }
     PrimaryMember described = describe(member, wish_);
-    WrittenToken token = TRY(write_token(store_, basis, member.slot, described.host));
-    count(member.slot, token.written);
+    const bool is_witness = member.kind == MemberKind::kWitness;
+    const auto kind = is_witness ? pg::TokenKind::kWitness : pg::TokenKind::kStandby;
+    TokenHolder holder{kind, member.slot, described.host};
+    if (!is_witness) holder.agent = TRY(agent_for(member));
+    WrittenToken token = TRY(write_token(store_, basis, holder));
+    count(member, token.written);
     if (options_.token == TokenWish::kToken) {
       described.token = std::move(token.text);
       described.token_path = token.path;
@@ -125,9 +132,10 @@ Result<void> PrimaryRun::write_tokens() {
                     state.port,
                     plan_.replication.name,
                     store_.path_of(state.system_id, kPrimaryPassfile),
-                    std::nullopt};
+                    std::nullopt,
+                    net::to_string({shown_address(member.address_cidr), member.port})};
       if (certificate_) way.certificate_path = store_.path_of(state.system_id, kPrimaryCertificate);
-      described.manual = manual_commands(way);
+      described.manual = is_witness ? manual_witness_commands(way) : manual_commands(way);
     }
     members_.push_back(std::move(described));
   }
@@ -139,10 +147,21 @@ Result<void> PrimaryRun::ask_firewall(PrimaryState& state) {
     return Error(ErrorCode::kPermission, "only root may change the firewall",
                  "Run this as root, or without --open-firewall, which prints the command to run.");
   }
+  std::vector<std::string> named;
+  for (const auto& standby : wish_.standbys) named.push_back(standby.cidr);
+  for (const auto& witness : wish_.witnesses) named.push_back(witness.address.cidr);
+  for (const std::string& cidr : named) {
+    if (is_loopback(cidr)) continue;
+    state.firewall[cidr] =
+        TRY(environment_.root->change_firewall({server::FirewallAction::kAsk, cidr, state.port}, wait()));
+  }
+  if (!wish_.agent) return base::ok();
+  // A witness has no business with the agent.
+  const std::uint16_t port = agent_port(*wish_.agent, state.agent ? state.agent->listen : AgentAddresses{});
   for (const auto& standby : wish_.standbys) {
     if (is_loopback(standby.cidr)) continue;
-    state.firewall[standby.cidr] = TRY(
-        environment_.root->change_firewall({server::FirewallAction::kAsk, standby.cidr, state.port}, wait()));
+    state.agent_firewall[standby.cidr] =
+        TRY(environment_.root->change_firewall({server::FirewallAction::kAsk, standby.cidr, port}, wait()));
   }
   return base::ok();
 }
@@ -157,10 +176,10 @@ Result<void> PrimaryRun::open_firewall() {
   const bool none = std::none_of(found.begin(), found.end(),
                                  [](const auto& one) { return one.second != server::FirewallAnswer::kNone; });
   none ? report().info("none is active on this host") : say_changes({ChangeKind::kFirewall});
-  for (const std::string& address : plan_.firewall_openings) {
-    opened_.push_back(address);  // before it is: half of it may be done when it fails
-    TRY(environment_.root->change_firewall({server::FirewallAction::kOpen, address, look_->state.port},
-                                           wait()));
+  for (const FirewallOpening& opening : plan_.firewall_openings) {
+    opened_.push_back(opening);  // before it is: half of it may be done when it fails
+    TRY(environment_.root->change_firewall(
+        {server::FirewallAction::kOpen, opening.address_cidr, opening.port}, wait()));
   }
   count_done(ChangeKind::kFirewall);
   return base::ok();
@@ -169,19 +188,17 @@ Result<void> PrimaryRun::open_firewall() {
 /// Of a run that failed: what it opened is closed again. Root does one thing after the other, so this waits
 /// for an opening that was given up as well.
 void PrimaryRun::close_firewall() {
-  for (const std::string& address : opened_) {
-    const auto answer =
-        environment_.root->change_firewall({server::FirewallAction::kClose, address, look_->state.port},
-                                           env::Wait::for_at_most(kCloseFirewallTimeout));
+  for (const auto& [address, port] : opened_) {
+    const auto answer = environment_.root->change_firewall({server::FirewallAction::kClose, address, port},
+                                                           env::Wait::for_at_most(kCloseFirewallTimeout));
     if (answer && (*answer == server::FirewallAnswer::kClosed || *answer == server::FirewallAnswer::kNone)) {
       continue;
     }
     const auto firewall = find_firewall(environment_.files);
-    report().warn(fmt::format("the firewall may still let {} in to port {}{}", address, look_->state.port,
+    report().warn(fmt::format("the firewall may still let {} in to port {}{}", address, port,
                               answer ? "" : ": " + answer.error().message),
-                  firewall && *firewall
-                      ? "As root: " + closing_command((*firewall)->kind, address, look_->state.port)
-                      : "Look at its rules.");
+                  firewall && *firewall ? "As root: " + closing_command((*firewall)->kind, address, port)
+                                        : "Look at its rules.");
   }
   opened_.clear();
 }
@@ -192,9 +209,13 @@ void PrimaryRun::tell_firewall() const {
   for (const PlannedMember& member : plan_.members) {
     if (!member.is_named || is_loopback(member.address_cidr)) continue;
     any = true;
-    if (firewall && *firewall) {
-      report().info("if it is active, let the standby in (or run this as root with --open-firewall): " +
-                    firewall_command((*firewall)->kind, member.address_cidr, look_->state.port));
+    if (!firewall || !*firewall) continue;
+    const Firewall kind = (*firewall)->kind;
+    report().info("if it is active, let it in (or run this as root with --open-firewall): " +
+                  firewall_command(kind, member.address_cidr, look_->state.port));
+    if (!plan_.agent) continue;
+    if (const auto place = plan_.agent->called_at.find(member.slot); place != plan_.agent->called_at.end()) {
+      report().info("and to the agent: " + firewall_command(kind, member.address_cidr, place->second.port));
     }
   }
   if (!any) {
@@ -213,6 +234,7 @@ PrimarySetupOutcome PrimaryRun::outcome() const {
   outcome.is_standby = look_->state.server.in_recovery;
   outcome.restart_command = restart_command_;
   outcome.members = members_;
+  outcome.agent = agent_;
   if (options_.mode == RunMode::kDryRun) {
     outcome.changes = plan_.changes;
     outcome.verdict = plan_.changes.empty() ? PrimaryVerdict::kUnchanged : PrimaryVerdict::kPlanned;
@@ -256,6 +278,7 @@ Result<PrimarySetupOutcome> PrimaryRun::run() {
 /// What the standby is given.
 Result<void> PrimaryRun::finish() {
   TRY(open_firewall());
+  TRY(set_up_agent());
   TRY(create_slots());
   if (decision_ != RestartDecision::kDeclined) return write_tokens();
   members_ = describe_named(plan_, wish_);

@@ -1,21 +1,20 @@
 #include "setup/primary_look.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include "base/check.h"
+#include "base/number.h"
 #include "env/network.h"
-#include "env/process.h"
 #include "pg/format/hba_file.h"
 #include "pg/format/token.h"
 #include "setup/admin_session.h"
-#include "setup/join_settings.h"
+#include "setup/agent_look.h"
 #include "setup/marker_table.h"
 #include "setup/store_passwords.h"
+#include "setup/sync.h"
 
 namespace standfast::setup {
 namespace {
@@ -24,21 +23,9 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-template <typename Number>
-Number number_of(std::string_view text) {
-  Number number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
-
 /// Without the prefix: the first address of a network stands for all of it.
 std::string address_of(const std::string& cidr) {
   return cidr.substr(0, cidr.find('/'));
-}
-
-/// Entries of listen_addresses that only the name service can tell.
-bool is_name(const std::string& entry) {
-  return entry != "*" && entry != "localhost" && !pg::parse_standby_address(entry).has_value();
 }
 
 /// Which lines of the file are in our own block, counted from 1; the block is rewritten, so what is wrong in
@@ -75,91 +62,6 @@ Result<void> PrimaryLooker::check_data_directory() {
                fmt::format("the server that answers is that of \"{}\", not of \"{}\"", theirs,
                            cluster_.data_directory()),
                "Give the directory of the server that runs, or start the one of this directory.");
-}
-
-Result<void> PrimaryLooker::read_settings(PrimaryState& state) {
-  TRY(read_configuration_errors(state));
-  // What the command line sets, it sets again at the next start, whatever the files say.
-  const bool is_private = reach_ == ServerReach::kPrivate;
-  const std::optional<std::string> parameters[] = {is_private ? "true" : "false"};
-  const client::Rows rows = TRY(admin_.query(
-      "SELECT s.name, s.setting, s.source, s.context = 'postmaster', "
-      "CASE WHEN s.source = 'command line' AND NOT $1::boolean THEN s.setting "
-      "WHEN s.source = 'command line' THEN coalesce(f.setting, s.boot_val) "
-      "WHEN s.pending_restart THEN coalesce(f.setting, s.boot_val) "
-      "WHEN s.context = 'sighup' THEN coalesce(f.setting, s.setting) ELSE s.setting END, "
-      "f.sourcefile, f.sourceline "
-      "FROM pg_settings s LEFT JOIN LATERAL (SELECT setting, sourcefile, sourceline FROM pg_file_settings "
-      "WHERE lower(name) = s.name ORDER BY seqno DESC LIMIT 1) f ON true "
-      "WHERE s.name IN ('listen_addresses', 'wal_level', 'max_wal_senders', 'max_replication_slots', "
-      "'hot_standby', 'max_slot_wal_keep_size')",
-      parameters, wait_));
-  for (int row = 0; row < rows.count(); ++row) {
-    SettingState setting;
-    setting.value = rows.text(row, 1);
-    setting.source = rows.text(row, 2);
-    setting.only_at_start = rows.text(row, 3) == "t" && !is_private;
-    setting.configured = rows.text(row, 4);
-    if (is_private) setting.value = setting.configured;
-    if (is_private && setting.source == "command line") setting.source = "configuration file";
-    if (!rows.is_null(row, 5)) {
-      setting.line = ConfigurationLine{std::string(rows.text(row, 5)), number_of<int>(rows.text(row, 6))};
-    }
-    state.settings.emplace(rows.text(row, 0), std::move(setting));
-  }
-  state.port = number_of<std::uint16_t>(TRY(value("SHOW port")));
-  state.tls = TRY(value("SHOW ssl")) == "on";
-  state.configuration_file = TRY(value("SHOW config_file"));
-  state.alter_system_obstacle = TRY(obstacle_to_alter_system(state.server.version));
-  for (const std::string* list :
-       {&state.settings["listen_addresses"].value, &state.settings["listen_addresses"].configured}) {
-    for (const std::string& entry : split_listen_addresses(*list)) {
-      if (!is_name(entry) || state.resolved_names.contains(entry)) continue;
-      // A name that does not resolve admits nothing that we could tell.
-      if (auto addresses = env::resolve_addresses(entry)) state.resolved_names[entry] = *std::move(addresses);
-    }
-  }
-  return base::ok();
-}
-
-Result<void> PrimaryLooker::read_configuration_errors(PrimaryState& state) {
-  // Reading the view also finds out, in this session, which settings wait for a restart; the view itself
-  // calls such a line an error, which it is not (utils/misc/guc.c, set_config_option()).
-  TRY(value("SELECT count(*) FROM pg_file_settings"));
-  const client::Rows rows = TRY(admin_.query(
-      "SELECT coalesce(f.sourcefile, ''), coalesce(f.sourceline, 0), "
-      "coalesce(f.name || ': ', '') || f.error FROM pg_file_settings f "
-      "LEFT JOIN pg_settings s ON s.name = lower(f.name) WHERE f.error IS NOT NULL AND NOT coalesce("
-      "s.context = 'postmaster' AND (s.pending_restart OR s.source = 'command line'), false) "
-      "ORDER BY f.seqno",
-      wait_));
-  for (int row = 0; row < rows.count(); ++row) {
-    ConfigurationError error;
-    error.line = {std::string(rows.text(row, 0)), number_of<int>(rows.text(row, 1))};
-    error.message = rows.text(row, 2);
-    state.configuration_errors.push_back(std::move(error));
-  }
-  return base::ok();
-}
-
-/// ALTER SYSTEM puts a new file of its own in the place of postgresql.auto.conf (utils/misc/guc.c). Whoever
-/// made that file a link, a mount, or one that the server's user may not write, wants no such thing.
-Result<std::optional<std::string>> PrimaryLooker::obstacle_to_alter_system(pg::Version version) {
-  using Obstacle = std::optional<std::string>;
-  if (version.has_allow_alter_system() && TRY(value("SHOW allow_alter_system")) != "on") {
-    return Obstacle("this server does not allow ALTER SYSTEM (allow_alter_system)");
-  }
-  const std::string path = cluster_.data_directory() + "/postgresql.auto.conf";
-  const auto info = TRY(files_.inspect(path));
-  if (!info) return Obstacle();
-  const auto obstacle = [&path](std::string_view what) {
-    return Obstacle(fmt::format("\"{}\", which ALTER SYSTEM writes, {}", path, what));
-  };
-  if (info->kind == env::FileKind::kSymlink) return obstacle("is a symbolic link");
-  if (TRY(is_mount_point(files_, path))) return obstacle("is a mount point");
-  if (info->owner != env::effective_user()) return obstacle("belongs to another user");
-  if ((info->mode & S_IWUSR) == 0) return obstacle("is not writable");
-  return Obstacle();
 }
 
 Result<void> PrimaryLooker::read_hba(PrimaryLook& look) {
@@ -219,16 +121,22 @@ Result<void> PrimaryLooker::read_roles(PrimaryLook& look, const std::optional<ba
   state.replication = TRY(read(state.replication_role, given, look.passwords.replication));
   state.monitor = TRY(read(std::string(kMonitorRole), std::nullopt, look.passwords.monitor));
   const std::optional<std::string> parameters[] = {state.replication_role};
-  state.foreign_wal_senders = number_of<int>(TRY(
-      admin_.query_value("SELECT count(*) FROM pg_stat_replication WHERE usename <> $1", parameters, wait_)));
+  state.foreign_wal_senders =
+      base::parse_number<int>(
+          TRY(admin_.query_value("SELECT count(*) FROM pg_stat_replication WHERE usename <> $1", parameters,
+                                 wait_)))
+          .value_or(0);
   return base::ok();
 }
 
-Result<bool> PrimaryLooker::has_marker_table() {
+Result<void> PrimaryLooker::look_into_database(DatabaseState& database,
+                                               std::vector<KnownWitness>& witnesses) {
   auto options = TRY(cluster_.local_connection(std::string(kMonitorDatabase)));
   options.set("user", admin_.user());
   auto connection = TRY(client::Connection::open(options, wait_));
-  return setup::has_marker_table(connection, wait_);
+  database.has_marker_table = TRY(has_marker_table(connection, wait_));
+  witnesses = TRY(read_witnesses(connection, wait_));
+  return base::ok();
 }
 
 Result<void> PrimaryLooker::read_database(PrimaryState& state) {
@@ -242,7 +150,7 @@ Result<void> PrimaryLooker::read_database(PrimaryState& state) {
   database.owner = rows.text(0, 0);
   database.public_may_connect = rows.text(0, 1) == "t";
   // Somebody else's database is not looked into.
-  if (database.owner == kMonitorRole) database.has_marker_table = TRY(has_marker_table());
+  if (database.owner == kMonitorRole) TRY(look_into_database(database, state.witnesses));
   state.monitor_database = database;
   return base::ok();
 }
@@ -262,7 +170,7 @@ Result<void> PrimaryLooker::read_slots(PrimaryState& state) {
     slot.is_active = rows.text(row, 2) == "t";
     if (!rows.is_null(row, 3)) slot.used_from = std::string(rows.text(row, 3));
     slot.is_lost = rows.text(row, 4) == "t";
-    slot.retained_bytes = number_of<std::uint64_t>(rows.text(row, 5));
+    slot.retained_bytes = base::parse_number<std::uint64_t>(rows.text(row, 5)).value_or(0);
     state.slots.emplace(rows.text(row, 0), std::move(slot));
   }
   return base::ok();
@@ -285,13 +193,18 @@ Result<void> PrimaryLooker::read_tokens(PrimaryLook& look) {
     const auto text = TRY(store_.read(state.system_id, name));
     if (const auto token = pg::decode_token(text ? text->reveal() : "")) {
       found.is_readable = true;
+      found.kind = token->kind;
       found.host = token->host;
       found.port = token->port;
       found.replication_role = token->replication_user;
-      found.has_the_passwords = look.passwords.replication == token->replication_password &&
-                                look.passwords.monitor == token->monitor_password;
+      found.has_the_passwords =
+          look.passwords.replication == token->replication_password &&
+          (token->kind == pg::TokenKind::kWitness || look.passwords.monitor == token->monitor_password);
       found.certificate_sha256 = token->certificate_sha256;
       found.ca_der = token->ca_der;
+      if (state.agent && token->agent) {
+        found.agent = TRY(look_at_token_agent(store_, state.system_id, *token->agent, token->slot));
+      }
     }
     state.tokens.emplace(name.substr(0, name.size() - kTokenSuffix.size()), std::move(found));
   }
@@ -355,8 +268,10 @@ Result<PrimaryLook> PrimaryLooker::look(const PrimaryWish& wish, const std::opti
   look.state.replication_role = replication_role_name(wish, look.state.hba_block);
   TRY(read_roles(look, given));
   TRY(read_database(look.state));
+  look.state.remote_apply = TRY(read_remote_apply(admin_, wait_)).places;
   TRY(read_slots(look.state));
   TRY(read_host(look.state, wish));
+  if (wish.agent) look.state.agent = TRY(look_at_agent(store_, *system_id, wait_));
   TRY(read_tokens(look));
   TRY(read_certificate(look, wish));
   return look;
@@ -366,6 +281,7 @@ std::vector<Route> find_routes(const PrimaryWish& wish, const std::optional<pg::
                                std::uint16_t port) {
   std::vector<std::string> addresses;
   for (const auto& standby : wish.standbys) addresses.push_back(standby.cidr);
+  for (const auto& witness : wish.witnesses) addresses.push_back(witness.address.cidr);
   if (block) {
     for (const auto& member : block->members) addresses.push_back(member.address_cidr);
   }

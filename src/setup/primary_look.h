@@ -53,7 +53,7 @@ class PrimaryLooker {
   base::Result<void> read_roles(PrimaryLook& look, const std::optional<base::Secret>& given);
   base::Result<std::optional<RoleState>> read_role(const std::string& name, base::Secret& verifier);
   base::Result<void> read_database(PrimaryState& state);
-  base::Result<bool> has_marker_table();
+  base::Result<void> look_into_database(DatabaseState& database, std::vector<KnownWitness>& witnesses);
   base::Result<void> read_slots(PrimaryState& state);
   base::Result<void> read_host(PrimaryState& state, const PrimaryWish& wish);
   base::Result<void> read_tokens(PrimaryLook& look);

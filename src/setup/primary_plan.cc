@@ -18,43 +18,24 @@ using base::Result;
 
 // ---------------------------------------------------------------- members
 
-std::string next_slot_name(const PrimaryState& state, const std::vector<PlannedMember>& members) {
-  for (int i = 1;; ++i) {
-    std::string name = fmt::format("{}{}", kDefaultSlotPrefix, i);
-    const bool is_member =
-        std::any_of(members.begin(), members.end(), [&](const auto& member) { return member.slot == name; });
-    if (!is_member && !state.slots.contains(name)) return name;
-  }
-}
-
-/// A slot that this run is to use for `address_cidr` and that was not its before.
-Result<void> check_slot_is_free(const PrimaryState& state, const std::string& slot,
-                                const std::string& address_cidr) {
-  const auto found = state.slots.find(slot);
-  if (found == state.slots.end() || !found->second.is_active) return base::ok();
-  const auto& used_from = found->second.used_from;
-  if (used_from) {
-    const auto user = pg::parse_standby_address(*used_from);
-    if (user && user->cidr == address_cidr) return base::ok();
-  }
-  return Error(ErrorCode::kSlot,
-               fmt::format("slot \"{}\" is in use by {}", slot, used_from.value_or("a client on this host")),
-               "Give this standby another slot with --slot, or stop the one that uses it.");
-}
-
 Result<void> name_member(const PrimaryState& state, const PrimaryWish& wish, const std::string& address_cidr,
                          std::vector<PlannedMember>& members) {
   const auto find = [&members](const auto& predicate) {
     return std::find_if(members.begin(), members.end(), predicate);
   };
-  auto member = wish.slot ? find([&](const auto& one) { return one.slot == *wish.slot; })
-                          : find([&](const auto& one) { return one.address_cidr == address_cidr; });
+  auto member =
+      wish.slot ? find([&](const auto& one) { return one.slot == *wish.slot; }) : find([&](const auto& one) {
+        return one.kind == MemberKind::kStandby && one.address_cidr == address_cidr;
+      });
   if (member == members.end()) {
     PlannedMember added;
-    added.slot = wish.slot ? *wish.slot : next_slot_name(state, members);
+    added.slot = wish.slot ? *wish.slot : next_slot_name(state, members, kDefaultSlotPrefix);
     added.address_cidr = address_cidr;
     TRY(check_slot_is_free(state, added.slot, address_cidr));
     member = members.insert(members.end(), std::move(added));
+  } else if (member->kind == MemberKind::kWitness) {
+    return Error(ErrorCode::kSlot, fmt::format("slot \"{}\" is a witness's", member->slot),
+                 "Give the standby a slot of another name with --slot.");
   } else if (member->address_cidr != address_cidr) {
     TRY(check_slot_is_free(state, member->slot, address_cidr));
     member->address_cidr = address_cidr;
@@ -69,30 +50,47 @@ Result<void> plan_slot(const PrimaryState& state, PlannedMember& member) {
     member.slot_action = SlotAction::kCreate;
   } else if (!slot->second.is_physical) {
     return Error(ErrorCode::kSlot, fmt::format("slot \"{}\" is a logical one", member.slot),
-                 "Give the standby a slot of another name with --slot.");
+                 "Give the member a slot of another name (--slot of a standby, =NAME of a witness).");
   } else if (slot->second.is_lost && !slot->second.is_active) {
     member.slot_action = SlotAction::kRecreate;
   }
   return base::ok();
 }
 
+/// What is known of it besides its line in pg_hba.conf. One without a row was taken out by the administrator.
+void recall_witness(const PrimaryState& state, PlannedMember& member) {
+  const auto row = std::find_if(state.witnesses.begin(), state.witnesses.end(),
+                                [&](const KnownWitness& one) { return one.name == member.slot; });
+  if (row == state.witnesses.end() || state.server.in_recovery) member.is_named = false;
+  if (row != state.witnesses.end()) member.port = row->port;
+}
+
 Result<std::vector<PlannedMember>> plan_members(const PrimaryState& state, const PrimaryWish& wish) {
   std::vector<PlannedMember> members;
+  if (state.server.in_recovery && !wish.witnesses.empty()) {
+    return Error(ErrorCode::kPrecondition, "this server is a standby, and a witness keeps the primary's WAL",
+                 "Run this with --witness on the primary.");
+  }
+  const bool names_nobody = wish.standbys.empty() && wish.witnesses.empty();
   if (state.hba_block) {
     for (const auto& entry : state.hba_block->members) {
       PlannedMember member;
+      member.kind = entry.kind;
       member.slot = entry.slot_name;
       member.address_cidr = entry.address_cidr;
       // A standby has its primary's block by the copy. Whom that one serves is not whom this one does.
       const bool is_ours = !state.server.in_recovery || state.tokens.contains(member.slot);
-      member.is_named = wish.standbys.empty() && is_ours;
+      member.is_named = names_nobody && is_ours;
+      if (member.kind == MemberKind::kWitness) recall_witness(state, member);
       members.push_back(std::move(member));
     }
   }
   for (const auto& standby : wish.standbys) TRY(name_member(state, wish, standby.cidr, members));
+  for (const auto& witness : wish.witnesses) TRY(name_witness(state, witness, members));
   if (std::none_of(members.begin(), members.end(), [](const auto& member) { return member.is_named; })) {
     return Error(ErrorCode::kUsage, "no standby is named, and none is known from an earlier run",
-                 "Say which host is to be the standby: --standby ADDRESS.");
+                 "Say which host is to be the standby: --standby ADDRESS; or which is to be the witness: "
+                 "--witness ADDRESS.");
   }
   for (auto& member : members) {
     const auto route = std::find_if(state.routes.begin(), state.routes.end(), [&](const Route& one) {
@@ -107,7 +105,7 @@ Result<std::vector<PlannedMember>> plan_members(const PrimaryState& state, const
     if (!member.source_address && !wish.advertised_host) {
       return Error(ErrorCode::kPrecondition,
                    fmt::format("there is no route from this host to {}", shown_address(member.address_cidr)),
-                   "Check the address; or say with --advertise by which host name or address that standby "
+                   "Check the address; or say with --advertise by which host name or address that host "
                    "reaches this server.");
     }
     TRY(plan_slot(state, member));
@@ -117,17 +115,14 @@ Result<std::vector<PlannedMember>> plan_members(const PrimaryState& state, const
 
 // ---------------------------------------------------------------- pg_hba.conf
 
-pg::HbaDialect dialect_of(const PrimaryState& state) {
-  return state.server.version.hba_lines_continue() ? pg::HbaDialect::kWithContinuation
-                                                   : pg::HbaDialect::kWithoutContinuation;
-}
-
 Result<void> plan_hba(const PrimaryState& state, PrimaryPlan& plan) {
   plan.block.replication_role = plan.replication.name;
   plan.block.monitor_role = plan.monitor.name;
   plan.block.monitor_database = kMonitorDatabase;
   plan.block.encryption = state.tls ? pg::Encryption::kTls : pg::Encryption::kPlain;
-  for (const auto& member : plan.members) plan.block.members.push_back({member.slot, member.address_cidr});
+  for (const auto& member : plan.members) {
+    plan.block.members.push_back({member.slot, member.address_cidr, member.kind});
+  }
   plan.hba_text = TRY(pg::with_block(state.hba_text, plan.block, dialect_of(state)));
   plan.hba_changes = plan.hba_text != state.hba_text;
   if (!plan.hba_changes) return base::ok();
@@ -140,7 +135,9 @@ Result<void> plan_hba(const PrimaryState& state, PrimaryPlan& plan) {
     plan.changes.push_back(
         {ChangeKind::kHba, "1.3",
          fmt::format("pg_hba.conf: {} lines for {}, scram-sha-256", type, entry.address_cidr),
-         fmt::format("the standby with slot {} logs in from there", entry.slot_name)});
+         entry.kind == MemberKind::kWitness
+             ? fmt::format("the witness {} logs in from there, for replication alone", entry.slot_name)
+             : fmt::format("the standby with slot {} logs in from there", entry.slot_name)});
   }
   if (plan.changes.size() == described_before) {
     plan.changes.push_back(
@@ -153,24 +150,36 @@ Result<void> plan_hba(const PrimaryState& state, PrimaryPlan& plan) {
 
 // ---------------------------------------------------------------- the rest in words
 
-void describe_rest(const PrimaryState& state, PrimaryPlan& plan) {
-  if (!plan.restart_for.empty()) {
-    plan.changes.push_back({ChangeKind::kRestart, "1.4", "restart of the server",
-                            fmt::format("{} take{} effect at a start only", fmt::join(plan.restart_for, ", "),
-                                        plan.restart_for.size() == 1 ? "s" : "")});
-  }
-  for (const auto& [address, answer] : state.firewall) {
+void describe_openings(const std::map<std::string, server::FirewallAnswer, std::less<>>& answers,
+                       std::uint16_t port, PrimaryPlan& plan) {
+  for (const auto& [address, answer] : answers) {
     if (answer == server::FirewallAnswer::kPartly) {
       plan.notes.push_back({fmt::format("firewalld lets {} in only until its next reload, or only after it",
                                         shown_address(address)),
                             "Settle it with firewall-cmd --runtime-to-permanent, or with --reload."});
     }
     if (answer != server::FirewallAnswer::kClosed) continue;
-    plan.firewall_openings.push_back(address);
+    plan.firewall_openings.push_back({address, port});
     plan.changes.push_back({ChangeKind::kFirewall, "1.5",
-                            fmt::format("firewall: {} let in to port {}", shown_address(address), state.port),
-                            "the standby connects from there"});
+                            fmt::format("firewall: {} let in to port {}", shown_address(address), port),
+                            "it connects from there"});
   }
+}
+
+void describe_restart_and_firewall(const PrimaryState& state, const PrimaryWish& wish, PrimaryPlan& plan) {
+  if (!plan.restart_for.empty()) {
+    plan.changes.push_back({ChangeKind::kRestart, "1.4", "restart of the server",
+                            fmt::format("{} take{} effect at a start only", fmt::join(plan.restart_for, ", "),
+                                        plan.restart_for.size() == 1 ? "s" : "")});
+  }
+  describe_openings(state.firewall, state.port, plan);
+  if (wish.agent) {
+    describe_openings(state.agent_firewall,
+                      agent_port(*wish.agent, state.agent ? state.agent->listen : AgentAddresses{}), plan);
+  }
+}
+
+void describe_slots(PrimaryPlan& plan) {
   for (const auto& member : plan.members) {
     switch (member.slot_action) {
       case SlotAction::kKeep:
@@ -183,7 +192,9 @@ void describe_rest(const PrimaryState& state, PrimaryPlan& plan) {
       case SlotAction::kRecreate:
         plan.changes.push_back({ChangeKind::kSlot, "2.1",
                                 fmt::format("slot {}: dropped and created anew", member.slot),
-                                "it has lost WAL that its standby needs, which must be copied again"});
+                                member.kind == MemberKind::kWitness
+                                    ? "it has lost WAL that its witness has not got, which begins anew"
+                                    : "it has lost WAL that its standby needs, which must be copied again"});
         break;
     }
   }
@@ -214,13 +225,6 @@ void note_risks(const PrimaryState& state, const PrimaryWish& wish, PrimaryPlan&
     plan.notes.push_back({fmt::format("{} admits a whole network to the two roles", standby.cidr),
                           "Name the standby's own address, if it has one that stays."});
   }
-}
-
-Result<void> refuse_broken_hba(const PrimaryState& state) {
-  if (state.hba_errors.empty()) return base::ok();
-  return Error(ErrorCode::kPrecondition,
-               "pg_hba.conf is broken already, before any change: " + describe(state.hba_errors.front()),
-               "Correct that line first: the server would not start with it. Nothing was changed.");
 }
 
 /// Of a server that nothing is changed on it is only told.
@@ -280,64 +284,21 @@ Result<void> plan_roles_of(const PrimaryState& state, const PrimaryWish& wish, P
 
 }  // namespace
 
+pg::HbaDialect dialect_of(const PrimaryState& state) {
+  return state.server.version.hba_lines_continue() ? pg::HbaDialect::kWithContinuation
+                                                   : pg::HbaDialect::kWithoutContinuation;
+}
+
+Result<void> refuse_broken_hba(const PrimaryState& state) {
+  if (state.hba_errors.empty()) return base::ok();
+  return Error(ErrorCode::kPrecondition,
+               "pg_hba.conf is broken already, before any change: " + describe(state.hba_errors.front()),
+               "Correct that line first: the server would not start with it. Nothing was changed.");
+}
+
 std::string shown_address(const std::string& cidr) {
   const bool is_single = cidr.ends_with(cidr.find(':') == std::string::npos ? "/32" : "/128");
   return is_single ? cidr.substr(0, cidr.find('/')) : cidr;
-}
-
-Result<PrimaryWish> wish_of(const PrimarySetupOptions& options) {
-  PrimaryWish wish;
-  for (const auto& text : options.standbys) {
-    auto standby = TRY(pg::parse_standby_address(text));
-    const bool is_repeated = std::any_of(wish.standbys.begin(), wish.standbys.end(),
-                                         [&](const auto& one) { return one.cidr == standby.cidr; });
-    if (!is_repeated) wish.standbys.push_back(std::move(standby));
-  }
-  if (options.slot) {
-    if (wish.standbys.size() != 1) {
-      return Error(ErrorCode::kUsage, "--slot names the slot of one standby",
-                   "Give exactly one --standby with it; more standbys take a run each.");
-    }
-    wish.slot = TRY(pg::valid_slot_name(*options.slot));
-  }
-  if (options.replication_role &&
-      (options.replication_role->empty() || options.replication_role->size() > 63 ||
-       options.replication_role->starts_with("pg_"))) {
-    return Error(
-        ErrorCode::kUsage,
-        fmt::format("the replication role cannot be called \"{}\"", options.replication_role->substr(0, 80)),
-        "Choose one of at most 63 bytes that does not begin with \"pg_\".");
-  }
-  if (options.advertised_host) {
-    const std::string& host = *options.advertised_host;
-    const bool usable = !host.empty() && host.size() <= 255 && host.front() != '/' && host.front() != '@' &&
-                        std::all_of(host.begin(), host.end(), [](char c) {
-                          return c > ' ' && c <= '~' && c != ',' && c != '\'' && c != '\\';
-                        });
-    if (!usable) {
-      return Error(ErrorCode::kUsage, "--advertise takes one host name or address",
-                   "Give what the standby is to connect to, without a port.");
-    }
-  }
-  if (options.firewall == FirewallWish::kOpen && wish.standbys.empty()) {
-    return Error(ErrorCode::kUsage, "--open-firewall opens it to what is named with --standby, and none is",
-                 "Name the standby again: --standby ADDRESS.");
-  }
-  if (options.replication_password) TRY(check_password(*options.replication_password));
-  wish.replication_role = options.replication_role;
-  wish.advertised_host = options.advertised_host;
-  wish.listen_addresses = options.listen_addresses;
-  wish.password_given = options.replication_password.has_value();
-  wish.rotation = options.rotation;
-  wish.ca_pem = options.ca_pem.value_or("");
-  wish.on_standby = options.on_standby;
-  return wish;
-}
-
-std::string replication_role_name(const PrimaryWish& wish, const std::optional<pg::HbaBlock>& block) {
-  if (wish.replication_role) return *wish.replication_role;
-  if (block && !block->replication_role.empty()) return block->replication_role;
-  return std::string(kDefaultReplicationRole);
 }
 
 Result<void> refuse_unfit_server(const ServerBasics& server, OnStandby on_standby) {
@@ -363,9 +324,13 @@ Result<std::string> hba_text_for_trying(const PrimaryState& state, const Primary
                                         const std::string& own_address) {
   pg::HbaBlock block = plan.block;
   const pg::HbaFile own_rules = TRY(pg::parse_hba(block.render(), dialect_of(state)));
-  const pg::HbaConnection login{std::nullopt, block.replication_role, own_address, block.encryption};
-  const auto hit = pg::first_rule_for(own_rules, login);
-  if (hit && hit->match == pg::HbaMatch::kYes) return plan.hba_text;
+  const auto is_admitted = [&](const std::optional<std::string>& database, const std::string& role) {
+    const auto hit = pg::first_rule_for(own_rules, {database, role, own_address, block.encryption});
+    return hit && hit->match == pg::HbaMatch::kYes;
+  };
+  if (is_admitted(std::nullopt, block.replication_role) &&
+      is_admitted(block.monitor_database, block.monitor_role))
+    return plan.hba_text;
   block.probe_address_cidr = TRY(pg::parse_standby_address(own_address)).cidr;
   return pg::with_block(state.hba_text, block, dialect_of(state));
 }
@@ -379,6 +344,7 @@ Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryWish& w
   TRY(plan_settings(state, wish, plan));
   TRY(plan_roles_of(state, wish, plan));
   TRY(plan_database(state, plan));
+  plan_witnesses(state, plan);
   TRY(refuse_what_only_the_primary_can_do(state, plan));
   TRY(plan_hba(state, plan));
   plan.try_logins = plan.hba_changes || plan.replication.changes_server() || plan.monitor.changes_server() ||
@@ -387,7 +353,9 @@ Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryWish& w
                       return member.is_named && !state.tokens.contains(member.slot);
                     });
   if (plan.hba_changes && state.hba_obstacle) return hba_cannot_change(state, plan);
-  describe_rest(state, plan);
+  describe_restart_and_firewall(state, wish, plan);
+  TRY(plan_agent(state, wish, plan));
+  describe_slots(plan);
   plan_tokens(state, wish, plan);
   TRY(refuse_broken_configuration(state, plan));
   note_standby(state, plan);

@@ -6,22 +6,37 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "pg/format/hba_block.h"
+#include "setup/agent_place.h"
+#include "setup/agent_start.h"
 #include "setup/primary_setup.h"
 #include "setup/primary_state.h"
+#include "setup/witness_table.h"
 
 namespace standfast::setup {
+
+struct WitnessWish {
+  pg::StandbyAddress address;
+  std::optional<std::uint16_t> port = {};  ///< where it is to serve; else as before, else kDefaultWitnessPort
+  std::optional<std::string> name = {};    ///< else as before, else the next free one
+};
+/// "ADDR", "ADDR:PORT", "[ADDR6]:PORT", and each of them with "=NAME". kUsage.
+base::Result<WitnessWish> parse_witness(std::string_view text);
 
 /// The user's options, checked and without secrets.
 struct PrimaryWish {
   std::vector<pg::StandbyAddress> standbys = {};
+  std::vector<WitnessWish> witnesses = {};
   std::optional<std::string> slot = {};
   std::optional<std::string> replication_role = {};
   std::optional<std::string> advertised_host = {};
@@ -30,6 +45,7 @@ struct PrimaryWish {
   PasswordRotation rotation = PasswordRotation::kNo;
   std::string ca_pem = {};
   OnStandby on_standby = OnStandby::kRefuse;
+  std::optional<AgentWish> agent = {};
 };
 
 /// kUsage for what no server could make good.
@@ -66,16 +82,33 @@ struct DatabasePlan {
   bool create = false;
   bool shut_out_public = false;
   bool create_table = false;
+  std::vector<KnownWitness> witnesses = {};  ///< rows to write
 };
 
 enum class SlotAction : std::uint8_t { kKeep, kCreate, kRecreate };
 
 struct PlannedMember {
+  MemberKind kind = MemberKind::kStandby;
   std::string slot;
   std::string address_cidr;
   std::optional<std::string> source_address;  ///< of this host, towards it
   SlotAction slot_action = SlotAction::kKeep;
-  bool is_named = false;  ///< in this run; a token is made for it
+  bool is_named = false;   ///< in this run; a token is made for it
+  std::uint16_t port = 0;  ///< of a witness: where it is to serve
+};
+
+struct AgentPlan {
+  AgentAddresses listen = {};
+  bool make_authority = false;
+  bool make_member = false;  ///< this host gets a key and a certificate
+  AgentStart start = AgentStart::kNone;
+  std::map<std::string, net::HostPort, std::less<>> called_at = {};  ///< by the slot of a named standby
+  std::set<std::string, std::less<>> invited = {};                   ///< slots whose tokens get a new secret
+};
+
+struct FirewallOpening {
+  std::string address_cidr;
+  std::uint16_t port = 0;
 };
 
 /// Something to say that is no change: a fact, or, with a hint, a warning.
@@ -96,7 +129,8 @@ struct PrimaryPlan {
   /// The logins of both roles are tried: something that could spoil them changes, or no run has yet.
   bool try_logins = false;
   std::vector<PlannedMember> members;
-  std::vector<std::string> firewall_openings;  ///< addresses to let in
+  std::vector<FirewallOpening> firewall_openings;
+  std::optional<AgentPlan> agent;
 
   std::vector<PlannedChange> changes;  ///< all of the above in words, in the order of doing
   std::vector<PlanNote> notes;
@@ -110,8 +144,11 @@ base::Result<PrimaryPlan> plan_primary(const PrimaryState& state, const PrimaryW
 /// The name in the wish, else the one that earlier runs wrote into pg_hba.conf, else the default.
 std::string replication_role_name(const PrimaryWish& wish, const std::optional<pg::HbaBlock>& block);
 
-/// The host a standby connects to: what the user said, else this host's address towards it.
+/// The host a standby or witness connects to: what the user said, else this host's address towards it.
 std::string host_for(const PlannedMember& member, const PrimaryWish& wish);
+
+/// Why a token is written, for a person to read.
+std::string_view token_purpose(MemberKind kind);
 
 /// The file with the block and, in it, also the address from where this host tries the logins itself.
 base::Result<std::string> hba_text_for_trying(const PrimaryState& state, const PrimaryPlan& plan,

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <optional>
 #include <span>
@@ -9,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "base/check.h"
+#include "base/number.h"
 #include "base/time.h"
 #include "pg/format/conf_file.h"
 #include "setup/join_settings.h"
@@ -28,13 +28,6 @@ constexpr int kUsualSenders = 10;
 constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20U;
 /// pg_settings.source of what `postgres -c` set.
 constexpr std::string_view kCommandLine = "command line";
-
-std::optional<int> as_number(std::string_view text) {
-  int number = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 /// A value as a sentence shows it.
 std::string shown(const std::string& name, const std::string& value) {
@@ -110,7 +103,8 @@ class SettingsPlanner {
     const int senders = state_.foreign_wal_senders + kWalSendersPerStandby * standbys;
     const int slots = foreign_slots + standbys;
     const auto at_least = [](int least) {
-      return [least](const std::string& value) { return as_number(value).value_or(0) >= least; };
+      return
+          [least](const std::string& value) { return base::parse_number<int>(value).value_or(0) >= least; };
     };
     TRY(require(
         "max_wal_senders", std::to_string(std::max(senders, kUsualSenders)),

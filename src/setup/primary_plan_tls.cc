@@ -67,17 +67,38 @@ Result<void> check_names(const CertificateState& certificate, const PrimaryPlan&
   return base::ok();
 }
 
+/// What it says of the agent; where no agent is wished for it keeps what it says.
+std::optional<std::string> difference_of_agent(const TokenState& token, const PrimaryState& state,
+                                               const PrimaryPlan& plan, const PlannedMember& member) {
+  if (!plan.agent || !plan.agent->called_at.contains(member.slot)) return std::nullopt;
+  const net::HostPort& place = plan.agent->called_at.find(member.slot)->second;
+  if (!token.agent) return "it gets the agent's address, and a secret for a certificate";
+  if (token.agent->place != place) {
+    return fmt::format("the agent is at {} now", to_string(AgentAddresses{place}));
+  }
+  if (!state.agent || token.agent->ca_sha256 != state.agent->ca_sha256) {
+    return "the certificate authority is another now";
+  }
+  if (plan.agent->invited.contains(member.slot))
+    return "its secret for a certificate does not count any more";
+  return std::nullopt;
+}
+
 /// What the token in the store says otherwise than the one this run would write; none: it is right.
 std::optional<std::string> difference(const TokenState& token, const PrimaryState& state,
-                                      const PrimaryPlan& plan, const std::string& host) {
+                                      const PrimaryPlan& plan, const PlannedMember& member,
+                                      const std::string& host) {
   const auto replaces = [](const RolePlan& role) { return role.password == PasswordAction::kReplace; };
   if (!token.is_readable) return "it cannot be read";
+  const bool is_witness = member.kind == MemberKind::kWitness;
+  if (is_witness != (token.kind == pg::TokenKind::kWitness)) return "what holds it is of another kind now";
   if (token.host != host) return fmt::format("the standby is to connect to {}, not to {}", host, token.host);
   if (token.port != state.port) return fmt::format("the port is {} now", state.port);
   if (token.replication_role != plan.replication.name) return "the replication role is another now";
-  if (!token.has_the_passwords || replaces(plan.replication) || replaces(plan.monitor)) {
+  if (!token.has_the_passwords || replaces(plan.replication) || (!is_witness && replaces(plan.monitor))) {
     return "a password is another now";
   }
+  if (auto reason = difference_of_agent(token, state, plan, member)) return reason;
   if (!state.tls)
     return token.certificate_sha256 ? std::optional<std::string>("ssl is off now") : std::nullopt;
   if (!state.certificate) return std::nullopt;
@@ -89,6 +110,11 @@ std::optional<std::string> difference(const TokenState& token, const PrimaryStat
 }
 
 }  // namespace
+
+std::string_view token_purpose(MemberKind kind) {
+  return kind == MemberKind::kWitness ? "it holds what the witness must know of this server"
+                                      : "it holds what the standby must know of this server";
+}
 
 std::string host_for(const PlannedMember& member, const PrimaryWish& wish) {
   return wish.advertised_host ? *wish.advertised_host : member.source_address.value_or("");
@@ -117,13 +143,13 @@ void plan_tokens(const PrimaryState& state, const PrimaryWish& wish, PrimaryPlan
       if (!member.is_named) continue;
       plan.changes.push_back({ChangeKind::kToken, "2.1",
                               fmt::format("token for {}: written to the secret store", member.slot),
-                              "it holds what the standby must know of this server"});
+                              std::string(token_purpose(member.kind))});
       continue;
     }
     // One of a standby that is not named keeps its host, and is left alone where nobody can tell it.
     if (!member.is_named && !token->second.is_readable) continue;
     const std::string host = member.is_named ? host_for(member, wish) : token->second.host;
-    if (const auto reason = difference(token->second, state, plan, host)) {
+    if (const auto reason = difference(token->second, state, plan, member, host)) {
       plan.changes.push_back(
           {ChangeKind::kToken, "2.1", fmt::format("token for {}: renewed", member.slot), *reason});
     }

@@ -15,6 +15,7 @@
 #include "setup/names.h"
 #include "setup/role_change.h"
 #include "setup/scram.h"
+#include "setup/setup_lock.h"
 
 namespace standfast::setup {
 
@@ -24,11 +25,6 @@ using base::Result;
 
 namespace {
 
-/// "standfast" in ASCII, cut to eight bytes. Held until the last statement of a session has ended, which may
-/// be after its client was killed.
-constexpr std::string_view kLockSql = "SELECT pg_try_advisory_lock(8319381538418876787)";
-constexpr base::Seconds kLockTimeout{10};
-constexpr base::Milliseconds kLockPollInterval{100};
 constexpr base::Seconds kStartTimeout{120};
 constexpr base::Seconds kRestartTimeout{300};
 
@@ -42,18 +38,7 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 
 Result<void> PrimaryRun::open_and_lock() {
   admin_ = TRY(session_.connect());
-  if (options_.mode == RunMode::kDryRun) return base::ok();
-  // A run that was killed holds the lock until its last statement has ended.
-  const auto lock_wait = env::Wait::for_at_most(kLockTimeout, &environment_.stop);
-  while (TRY(admin_->query_value(std::string(kLockSql), wait())) != "t") {
-    const auto next = base::Deadline::after(kLockPollInterval).earlier(lock_wait.deadline);
-    if (env::wait_for(-1, 0, {next, lock_wait.stop}) == env::Ready::kStopped) return env::cancelled_error();
-    if (lock_wait.deadline.passed()) {
-      return Error(ErrorCode::kInUse, "another \"standfast primary setup\" runs on this server",
-                   "Wait until it is done, then run this again.");
-    }
-  }
-  return base::ok();
+  return options_.mode == RunMode::kDryRun ? base::ok() : lock_setup(*admin_, environment_.stop);
 }
 
 Result<PrimaryLook> PrimaryRun::look() {
@@ -179,6 +164,10 @@ Result<void> PrimaryRun::change_roles_and_database() {
   if (plan_.database.create_table) {
     client::Connection inside = TRY(session_.connect_to(std::string(kMonitorDatabase)));
     TRY(make_marker_table(inside, wait()));
+  }
+  if (!plan_.database.witnesses.empty()) {
+    client::Connection inside = TRY(session_.connect_to(std::string(kMonitorDatabase)));
+    TRY(write_witnesses(inside, plan_.database.witnesses, wait()));
   }
   count_done(ChangeKind::kDatabase);
   return base::ok();

@@ -1,8 +1,8 @@
 // One run of `primary setup` on a server that is there and running: looks, plans, applies, says what it does.
 //
 // Threading: one thread; run() is called once. Ownership: borrows everything it is made with. Invariants and
-// failures: those of primary_setup.h. primary_run.cc has the changes of the server itself,
-// primary_handover.cc what the standby is given.
+// failures: those of primary_setup.h. primary_run.cc has the changes of the server itself, primary_agent.cc
+// the agent, primary_handover.cc what the standby is given.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/members.h"
 #include "pg/client/secret_store.h"
 #include "pg/client/server_certificate.h"
 #include "pg/server/cluster.h"
@@ -76,6 +77,9 @@ class PrimaryRun {
   base::Result<void> try_logins(const std::string& address);
   base::Result<void> create_slots();
   bool can_create_slots() const;
+  base::Result<void> set_up_agent();
+  base::Result<void> become_member(agent::Members& members);
+  base::Result<std::optional<pg::TokenAgent>> agent_for(const PlannedMember& member);
   base::Result<void> write_tokens();
   base::Result<void> ask_firewall(PrimaryState& state);
   base::Result<void> open_firewall();
@@ -99,9 +103,11 @@ class PrimaryRun {
   std::optional<client::PeerCertificate> certificate_;  ///< with its whole chain
   std::string ca_der_;                                  ///< the part of the chain that the token has to carry
   std::string restart_command_;
-  std::vector<std::string> opened_;  ///< addresses that this run has let through the firewall
+  std::vector<FirewallOpening> opened_;  ///< what this run has let through the firewall
   std::vector<PlannedChange> done_;
   std::vector<PrimaryMember> members_;
+  std::optional<agent::Members> authority_;  ///< once it is there, and an agent is wished for
+  std::optional<AgentOutcome> agent_;
 };
 
 }  // namespace standfast::setup

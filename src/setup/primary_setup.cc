@@ -15,6 +15,7 @@
 #include "setup/primary_run.h"
 #include "setup/primary_stopped.h"
 #include "setup/standby_control.h"
+#include "setup/witness_removal.h"
 
 namespace standfast::setup {
 namespace {
@@ -119,8 +120,9 @@ Result<PrimarySetupOutcome> set_up(const PrimarySetupOptions& options, const Set
   std::optional<env::FolderLock> lock;
   if (!is_dry) {
     lock.emplace(TRY(env::FolderLock::take(cluster.data_directory(),
-                                           "another \"standfast primary setup\" runs on this server")));
+                                           {"another \"standfast primary setup\" runs on this server"})));
   }
+  if (!options.remove_witnesses.empty()) return remove_witnesses(options, environment, wish, store, cluster);
   if (TRY(stands_still(cluster, environment))) {
     const auto installation = TRY(installation_of(options, cluster, environment));
     const StoppedCluster stopped{cluster, installation, store};

@@ -1,6 +1,6 @@
-// `standfast primary setup`: makes a server a primary that the named standbys may copy and follow. Looks
-// first, plans, then changes only what differs, so that a second run changes nothing, and a run after a
-// killed one finishes its work.
+// `standfast primary setup`: makes a server a primary that the named standbys may copy and follow, and whose
+// WAL the named witnesses may keep. Looks first, plans, then changes only what differs, so that a second run
+// changes nothing, and a run after a killed one finishes its work.
 //
 //   look    primary_look.h    settings, roles, slots, pg_hba.conf, disk, as one value
 //   plan    primary_plan.h    facts and wishes in, changes with their reasons out; no I/O
@@ -23,6 +23,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "pg/format/hba_block.h"
 #include "pg/format/lsn.h"
 #include "pg/server/debian.h"
 #include "setup/environment.h"
@@ -48,9 +49,11 @@ enum class FirewallWish : std::uint8_t { kTell, kOpen };
 
 struct PrimarySetupOptions {
   std::string data_directory;
-  /// As the user wrote them. None: the standbys of earlier runs.
+  /// As the user wrote them. None of either: those of earlier runs.
   std::vector<std::string> standbys = {};
-  std::optional<std::string> slot = {};  ///< for a single standby
+  std::vector<std::string> witnesses = {};
+  std::vector<std::string> remove_witnesses = {};  ///< by name; then nothing else is done
+  std::optional<std::string> slot = {};            ///< for a single standby
   std::optional<std::string> replication_role =
       {};  ///< else that of earlier runs, else kDefaultReplicationRole
   std::optional<base::Secret> replication_password = {};
@@ -64,6 +67,8 @@ struct PrimarySetupOptions {
   OnStandby on_standby = OnStandby::kRefuse;
   RunMode mode = RunMode::kApply;
   FirewallWish firewall = FirewallWish::kTell;
+  /// An agent on this host: "", or the address where it listens, ADDR[:PORT].
+  std::optional<std::string> agent = {};
   std::optional<NewClusterOptions> init = {};
   std::optional<std::string> bin_directory = {};
   std::optional<std::string> superuser = {};  ///< else the name of the operating system user
@@ -78,6 +83,7 @@ enum class ChangeKind : std::uint8_t {
   kHba,
   kRestart,
   kFirewall,
+  kAgent,
   kSlot,
   kToken
 };
@@ -91,15 +97,28 @@ struct PlannedChange {
   bool operator==(const PlannedChange&) const = default;
 };
 
+/// A witness keeps WAL and has no database: one that streams, counts for commits, and serves the WAL again.
+using MemberKind = pg::HbaMember;
+
 struct PrimaryMember {
+  MemberKind kind = MemberKind::kStandby;
   std::string slot;
   std::string address_cidr;
-  std::string host;  ///< what the standby connects to
+  std::string host;        ///< what the standby connects to
+  std::uint16_t port = 0;  ///< of a witness: where it is to serve
   /// None in a dry run, while a restart is pending, and with TokenWish::kManual.
   std::optional<base::Secret> token = {};
   std::optional<std::string> token_path = {};
   /// With TokenWish::kManual: what to do on the standby by hand, a line each.
   std::vector<std::string> manual = {};
+};
+
+/// The agent that was asked for with --agent.
+struct AgentOutcome {
+  std::vector<std::string> listen = {};
+  std::string ca_sha256 = {};               ///< of the cluster's certificate authority
+  std::optional<std::string> started = {};  ///< with that command, by this run
+  std::optional<base::Error> failure = {};  ///< it does not run; all else is done
 };
 
 enum class PrimaryVerdict : std::uint8_t { kPlanned, kUnchanged, kChanged, kPendingRestart };
@@ -113,6 +132,7 @@ struct PrimarySetupOutcome {
   std::vector<std::string> pending_restart;  ///< settings that wait for a restart that was not allowed
   std::string restart_command;               ///< how an administrator restarts this cluster
   std::vector<PrimaryMember> members;        ///< the standbys that were named, or all
+  std::optional<AgentOutcome> agent = {};
 };
 
 base::Result<PrimarySetupOutcome> run_primary_setup(const PrimarySetupOptions& options,

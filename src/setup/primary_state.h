@@ -7,15 +7,19 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "pg/client/certificate_chain.h"
 #include "pg/format/hba_block.h"
 #include "pg/format/lsn.h"
+#include "pg/format/token.h"
 #include "pg/format/versions.h"
 #include "pg/server/root_helper.h"
+#include "setup/agent_place.h"
 #include "setup/hba_change.h"
+#include "setup/witness_table.h"
 
 namespace standfast::setup {
 
@@ -95,15 +99,36 @@ struct CertificateState {
   bool ca_was_given = false;
 };
 
+/// What a token says of the agent, without its secret.
+struct TokenAgentState {
+  net::HostPort place;
+  std::string ca_sha256;
+  bool is_secret_good = false;  ///< it would admit its standby now
+};
+
 /// A token in the secret store, without what is secret in it.
 struct TokenState {
+  pg::TokenKind kind = pg::TokenKind::kStandby;
   bool is_readable = false;
   std::string host;
   std::uint16_t port = 0;
   std::string replication_role;
-  bool has_the_passwords = false;  ///< the ones that the roles have
+  bool has_the_passwords = false;  ///< the ones that the roles have, as far as they are in it
   std::optional<std::string> certificate_sha256 = {};
   std::string ca_der = {};
+  std::optional<TokenAgentState> agent = {};
+};
+
+/// The cluster's members and the agent of this host.
+struct AgentState {
+  bool has_authority = false;
+  std::string ca_sha256 = {};  ///< the authority's, where this host has it
+  bool is_member = false;      ///< with a certificate that counts, of that authority
+  /// With one of an authority that lies on another host.
+  bool is_member_elsewhere = false;
+  AgentAddresses listen = {};  ///< where an earlier run had it listen
+  AgentAddresses answering = {};
+  std::set<std::string, std::less<>> members = {};  ///< whose certificates count
 };
 
 struct PrimaryState {
@@ -124,6 +149,8 @@ struct PrimaryState {
   std::optional<RoleState> replication;  ///< none: there is no such role
   std::optional<RoleState> monitor;
   std::optional<DatabaseState> monitor_database;
+  std::vector<KnownWitness> witnesses;    ///< of earlier runs
+  std::vector<std::string> remote_apply;  ///< where commits wait for a standby's replay (setup/sync.h)
   std::map<std::string, SlotState, std::less<>> slots;
   int foreign_wal_senders = 0;  ///< connected now, by another role than ours
 
@@ -138,6 +165,8 @@ struct PrimaryState {
 
   /// How the firewall is to each standby that was named; only where the user wants it opened.
   std::map<std::string, server::FirewallAnswer, std::less<>> firewall;
+  std::map<std::string, server::FirewallAnswer, std::less<>> agent_firewall;  ///< for the agent's port
+  std::optional<AgentState> agent;  ///< only where an agent is wished for
 
   std::string wal_directory;  ///< its real path
   std::uint64_t wal_disk_free_bytes = 0;

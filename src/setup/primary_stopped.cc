@@ -11,6 +11,7 @@
 #include "pg/server/control.h"
 #include "pg/server/private_server.h"
 #include "setup/admin_session.h"
+#include "setup/agent_look.h"
 #include "setup/join_settle.h"
 #include "setup/primary_look.h"
 #include "setup/primary_run.h"
@@ -109,6 +110,10 @@ class FileLooker {
       state.slots.emplace(name, SlotState{});
     }
     state.routes = find_routes(wish, state.hba_block, state.port);
+    if (wish.agent) {
+      state.agent =
+          TRY(look_at_agent(stopped_.store, state.system_id, environment_.wait_at_most(kSocketTimeout)));
+    }
     state.wal_directory = TRY(files().real_path(stopped_.cluster.data_directory() + "/pg_wal"));
     state.wal_disk_free_bytes = TRY(files().space(state.wal_directory)).available_bytes;
     return state;

@@ -1,4 +1,4 @@
-// The tokens of standbys: made, kept in the secret store, renewed when a password changes.
+// The tokens of standbys and witnesses: made, kept in the secret store, renewed when a password changes.
 //
 // Threading: one thread. Ownership: borrows the store. Fails with: kToken for a host name that a token cannot
 // hold, and as the store does.
@@ -34,11 +34,23 @@ struct WrittenToken {
   std::string path;
   client::SecretStore::Written written;
 };
+/// Whose token it is.
+struct TokenHolder {
+  pg::TokenKind kind = pg::TokenKind::kStandby;
+  std::string slot;
+  std::string host;  ///< what it connects to
+  std::optional<pg::TokenAgent> agent = {};
+};
 base::Result<WrittenToken> write_token(const client::SecretStore& store, const TokenBasis& basis,
-                                       const std::string& slot, const std::string& host);
+                                       const TokenHolder& holder);
 
-/// The token of a standby that is not named in this run keeps its host and gets the passwords and the
-/// certificate of now. No value when there is none, or none that can be read: then there is nothing to renew.
+/// What the token that is there says of the agent. No value: nothing, or there is none that can be read.
+base::Result<std::optional<pg::TokenAgent>> agent_of_token(const client::SecretStore& store,
+                                                           pg::SystemId system_id, const std::string& slot);
+
+/// The token of a standby that is not named in this run keeps its host and agent, and gets the passwords and
+/// the certificate of now. No value when there is none, or none that can be read: then there is nothing to
+/// renew.
 base::Result<std::optional<WrittenToken>> renew_token(const client::SecretStore& store,
                                                       const TokenBasis& basis, const std::string& slot);
 
@@ -49,8 +61,12 @@ struct ManualWay {
   std::string replication_role;
   std::string password_path;                    ///< on this host
   std::optional<std::string> certificate_path;  ///< on this host; none without TLS
+  std::string listen = {};                      ///< of a witness: where it is to serve, HOST:PORT
 };
 /// What to do on the standby without a token: the seed's own commands. Holds no password.
 std::vector<std::string> manual_commands(const ManualWay& way);
+/// The same of a witness. Its certificate is named too: a standby that follows its primary over TLS asks a
+/// witness over TLS or not at all. PostgreSQL's own receiver is the last resort, because it serves nothing.
+std::vector<std::string> manual_witness_commands(const ManualWay& way);
 
 }  // namespace standfast::setup

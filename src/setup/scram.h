@@ -1,5 +1,5 @@
 // Whether a password is the one a role has, told from pg_authid.rolpassword alone: no login is tried, nothing
-// is sent (common/scram-common.c, libpq/crypt.c; RFC 5802).
+// is sent (libpq/crypt.c).
 //
 // Threading: pure functions; new_password() asks the kernel for randomness. Fails: kProtocol for a stored
 // value that is none of PostgreSQL's; no error holds it.
@@ -15,8 +15,6 @@
 
 namespace standfast::setup {
 
-/// A stored iteration count beyond this would keep us busy for minutes.
-inline constexpr std::uint32_t kMaxScramIterations = 10'000'000;
 /// Of letters and digits: 190 bits.
 inline constexpr std::size_t kPasswordLength = 32;
 

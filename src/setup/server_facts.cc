@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 
 #include <fmt/format.h>
 
+#include "base/number.h"
 #include "pg/format/conninfo.h"
 #include "setup/names.h"
 
@@ -31,7 +31,8 @@ SELECT pg_is_in_recovery() AS is_in_recovery,
        (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
        current_user AS role,
        pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_everything,
-       current_setting('cluster_name') AS cluster_name)";
+       current_setting('cluster_name') AS cluster_name,
+       current_setting('synchronous_standby_names') AS synchronous_standby_names)";
 
 constexpr const char* kStandbyPosition = R"(
 SELECT pg_last_wal_replay_lsn() AS replay,
@@ -42,7 +43,8 @@ SELECT pg_last_wal_replay_lsn() AS replay,
 
 constexpr const char* kSenders = R"(
 SELECT pid, application_name, host(client_addr) AS client_address, state, sent_lsn, write_lsn, flush_lsn,
-       replay_lsn, floor(extract(epoch FROM replay_lag) * 1000)::bigint AS replay_lag_ms, sync_state
+       replay_lsn, floor(extract(epoch FROM replay_lag) * 1000)::bigint AS replay_lag_ms, sync_state,
+       floor(extract(epoch FROM flush_lag) * 1000)::bigint AS flush_lag_ms
 FROM pg_stat_replication ORDER BY application_name, pid)";
 
 std::optional<pg::TimelineId> timeline_of(const client::Rows& rows, int row, std::string_view column) {
@@ -68,6 +70,7 @@ Result<void> read_own_position(client::Connection& connection, ServerFacts& fact
   facts.role = text_of(rows, 0, "role");
   facts.sees_everything = text_of(rows, 0, "sees_everything") == "t";
   facts.cluster_name = text_of(rows, 0, "cluster_name");
+  facts.synchronous_standby_names = text_of(rows, 0, "synchronous_standby_names");
   return base::ok();
 }
 
@@ -83,7 +86,8 @@ Result<void> read_senders(client::Connection& connection, ServerFacts& facts, co
                              .flush = lsn_of(rows, row, "flush_lsn"),
                              .replay = lsn_of(rows, row, "replay_lsn"),
                              .replay_lag = milliseconds_of(rows, row, "replay_lag_ms"),
-                             .sync_state = text_of(rows, row, "sync_state")});
+                             .sync_state = text_of(rows, row, "sync_state"),
+                             .flush_lag = milliseconds_of(rows, row, "flush_lag_ms")});
   }
   return base::ok();
 }
@@ -193,11 +197,7 @@ std::optional<pg::Lsn> lsn_of(const client::Rows& rows, int row, std::string_vie
 
 std::optional<std::int64_t> integer_of(const client::Rows& rows, int row, std::string_view column) {
   const std::optional<std::string> text = rows.get(row, column);
-  if (!text) return std::nullopt;
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-  if (error != std::errc() || end != text->data() + text->size()) return std::nullopt;
-  return number;
+  return text ? base::parse_number<std::int64_t>(*text) : std::nullopt;
 }
 
 std::string ServerFacts::describe() const {

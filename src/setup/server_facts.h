@@ -31,6 +31,10 @@ struct WalSender {
   std::optional<pg::Lsn> sent, write, flush, replay;
   std::optional<std::chrono::milliseconds> replay_lag;
   std::string sync_state;
+  std::optional<std::chrono::milliseconds> flush_lag = {};
+
+  /// A witness, or a receiver of PostgreSQL's: it reports what is on its disk, and replays nothing.
+  bool replays_nothing() const { return state == "streaming" && flush && !replay; }
 };
 
 /// A row of pg_replication_slots.
@@ -71,6 +75,7 @@ struct ServerFacts {
   pg::Lsn head;                 ///< a primary's current WAL position; on a standby what it has received
   std::vector<WalSender> senders;
   std::vector<Slot> slots;
+  std::string synchronous_standby_names;
 
   // On a standby.
   std::optional<WalReceiver> receiver;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "setup/server_facts.h"
+#include "setup/witness_stream.h"
 
 namespace standfast::setup {
 namespace {
@@ -74,6 +75,18 @@ Result<void> watch_stream(const Standby& standby, const StandbyOptions& options,
   }
 }
 
+void note_leftover(const server::Cluster& cluster, const SetupEnvironment& environment) {
+  const auto control = cluster.control_file();
+  const auto running = cluster.running();
+  if (!control || !running || !*running) return;
+  const auto path =
+      leftover_of_promotion(control->system_id, std::to_string((*running)->port), environment.files);
+  if (path)
+    environment.reporter.warn(
+        describe_leftover(*path),
+        "Where its primary lives and it is to follow it again, the settings come first.");
+}
+
 }  // namespace
 
 Result<Standby> open_standby(const StandbyOptions& options, const SetupEnvironment& environment) {
@@ -124,6 +137,7 @@ Result<StandbyStartOutcome> run_standby_start(const StandbyOptions& options,
     if (watched.error().code == ErrorCode::kCancelled) return watched.error();
     outcome.state = "runs, but could not be asked whether it streams: " + watched.error().message;
   }
+  note_leftover(standby.cluster, environment);
   if (outcome.is_streaming) {
     reporter.info("it " + outcome.state);
   } else {

@@ -21,6 +21,7 @@ Result<base::Secret> render_passfile(const pg::Token& token) {
   std::string text;
   for (const auto& [user, password] : {std::pair(token.replication_user, token.replication_password),
                                        std::pair(token.monitor_user, token.monitor_password)}) {
+    if (user.empty()) continue;  // a witness's monitor
     const auto line = TRY(pg::render_passfile_line({token.host, port, std::nullopt, user, password}));
     text += line.reveal() + "\n";
   }
@@ -86,7 +87,7 @@ Result<StandbyLogin> try_standby_login(const pg::Token& token, const client::Sec
     trial.certificate_file = store.path_of(token.system_id, trial_certificate_name(token));
   }
   const env::Wait wait = environment.wait_at_most(kConnectTimeout);
-  TRY(client::Connection::open(trial.monitor(token), wait));
+  if (token.kind == pg::TokenKind::kStandby) TRY(client::Connection::open(trial.monitor(token), wait));
   TRY(client::Connection::open(
       trial.replication(token, client::own_libpq_version()).set("replication", "true"), wait));
   return trial;
@@ -111,6 +112,25 @@ Result<StandbyLogin> keep_standby_login(const StandbyLogin& tried, const pg::Tok
   }
   login.passfile = TRY(keep(standby_passfile_name(token.slot), TRY(render_passfile(token))));
   return login;
+}
+
+Result<std::optional<StandbyLogin>> find_kept_login(const pg::Token& token,
+                                                    const client::SecretStore& store) {
+  std::optional<StandbyLogin> none;
+  const auto passfile = TRY(store.read(token.system_id, standby_passfile_name(token.slot)));
+  if (!passfile || *passfile != TRY(render_passfile(token))) return none;
+  StandbyLogin login;
+  login.passfile = store.path_of(token.system_id, standby_passfile_name(token.slot));
+  if (!token.certificate_sha256) return std::optional(std::move(login));
+  const auto pem = TRY(store.read(token.system_id, standby_certificate_name(token.slot)));
+  const auto leaf =
+      pem ? client::read_leaf(pem->reveal()) : Result<client::LeafCertificate>(Error(ErrorCode::kIo, ""));
+  const bool fits = leaf && leaf->sha256_hex == *token.certificate_sha256 &&
+                    pem->reveal().ends_with(TRY(client::pem_of_der(token.ca_der)));
+  if (!fits) return none;
+  login.certificate_file = store.path_of(token.system_id, standby_certificate_name(token.slot));
+  login.certificate_pem = pem->reveal();
+  return std::optional(std::move(login));
 }
 
 void forget_standby_login(const StandbyLogin& login, const pg::Token& token,

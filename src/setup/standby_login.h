@@ -1,6 +1,6 @@
-// How a standby logs in at its primary: the certificate is compared with the token's fingerprint before
-// anything else is said, kept as the one that connections verify, and the passwords go into a passfile of the
-// store.
+// How a standby or a witness logs in at its primary: the certificate is compared with the token's fingerprint
+// before anything else is said, kept as the one that connections verify, and the passwords go into a passfile
+// of the store.
 //
 // Threading: one thread. Fails with kCertificate when the server shows another certificate, and as
 // connections do.
@@ -19,6 +19,7 @@
 
 namespace standfast::setup {
 
+/// A witness has no monitor.
 struct StandbyLogin {
   std::optional<std::string> passfile;          ///< none while it is tried: the token's passwords are used
   std::optional<std::string> certificate_file;  ///< none: the primary has no TLS
@@ -42,6 +43,9 @@ void forget_trial(const pg::Token& token, const client::SecretStore& store);
 /// Writes the passfile and the certificate of a login that was tried.
 base::Result<StandbyLogin> keep_standby_login(const StandbyLogin& tried, const pg::Token& token,
                                               const client::SecretStore& store);
+/// The one that an earlier run kept, if it is just what this token says; nobody is asked.
+base::Result<std::optional<StandbyLogin>> find_kept_login(const pg::Token& token,
+                                                          const client::SecretStore& store);
 /// Takes away what keep_standby_login() added, for a join that did not come about.
 void forget_standby_login(const StandbyLogin& login, const pg::Token& token,
                           const client::SecretStore& store);

@@ -135,13 +135,44 @@ class Verification {
           fmt::format("removed {} marker(s) that an interrupted run had left", marker.leftovers_removed()));
     }
     const auto written = marker.write(whole());
-    Result<void> proved = written ? wait_for_marker(marker, *written) : Result<void>(written.error());
+    Result<void> proved = base::ok();
+    if (written) proved = judge_commit(*written);
+    if (written && proved) proved = wait_for_marker(marker, *written);
+    if (!written) proved = written.error();
     const Result<void> removed = marker.remove(whole());
     if (!removed) {
       environment_.reporter.detail(
           fmt::format("the marker stays until the next run removes it: {}", removed.error().message));
     }
     return proved;
+  }
+
+  /// Whether a client would have been told of this commit, and by whom it was waited for.
+  Result<void> judge_commit(const Written& written) {
+    Side& primary = *pair_.primary();
+    const std::string names = TRY(primary.connection.query_value("SHOW synchronous_standby_names", whole()));
+    if (names.empty()) return base::ok();
+    const std::string taken = base::format_duration(written.commit_time);
+    if (written.is_acknowledged) {
+      outcome_.commit_time = written.commit_time;
+      say({"3.3", "commit", CheckResult::kOk, fmt::format("acknowledged after {} by {}", taken, names)});
+      return base::ok();
+    }
+    TRY(primary.refresh(whole()));
+    std::string counting;
+    for (const WalSender& sender : primary.facts.senders) {
+      if (sender.sync_state != "sync" && sender.sync_state != "quorum" && sender.sync_state != "potential")
+        continue;
+      counting += (counting.empty() ? "" : ", ") + sender.application_name;
+    }
+    fail("3.3", "commit",
+         Error(
+             ErrorCode::kNotReplicating,
+             fmt::format("a commit was not acknowledged within {}: it waited for {}, of whom {}", taken,
+                         names, counting.empty() ? "nobody streams" : "these stream: " + counting),
+             "Applications wait as long as that lasts. Start who is missing; or let commits wait for nobody: "
+             "standfast sync disable."));
+    return base::ok();
   }
 
   /// Without a primary that can be asked: all that the standby above has is replayed here.

@@ -44,7 +44,7 @@ std::string_view describe(CheckResult result);  ///< "ok", "warning", "failed", 
 struct Check {
   std::string number;  ///< of the seed's step
   std::string name;    ///< "receiver", "sender", "slot", "system identifier", "timeline", "way up",
-                       ///< "collations", "marker", "position", "replica_demo"
+                       ///< "collations", "commit", "marker", "position", "replica_demo"
   CheckResult result = CheckResult::kOk;
   std::string seen;  ///< one line
 };
@@ -59,7 +59,9 @@ enum class ProofKind : std::uint8_t {
 struct VerifyOutcome {
   std::vector<Check> checks;
   ProofKind proof = ProofKind::kSeenOnStandby;
-  std::optional<base::Clock::duration> marker_time;    ///< from the commit on the primary to the standby
+  std::optional<base::Clock::duration> marker_time;  ///< from the commit on the primary to the standby
+  /// Of the marker, where commits wait for somebody; none too when it was not acknowledged in time.
+  std::optional<base::Clock::duration> commit_time;
   std::optional<base::Clock::duration> database_time;  ///< likewise, for replica_demo
   /// What is wrong, with the code that is the exit code: kNotStreaming, kNotReplicating, kReplayPaused,
   /// kReplayDelayed, kSlotInactive, kPrecondition. None: it replicates.

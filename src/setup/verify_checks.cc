@@ -44,7 +44,9 @@ class Checks {
 };
 
 bool is_candidate(const ServerFacts& primary, const WalSender& sender) {
-  if (sender.state == "backup") return false;
+  // A witness that still catches up tells what it has on its disk and replays nothing, as one that streams.
+  const bool replays_nothing = sender.flush && !sender.replay;
+  if (sender.state == "backup" || replays_nothing) return false;
   const Slot* slot = slot_of(primary, sender);
   return slot == nullptr || slot->is_physical;
 }

@@ -52,12 +52,30 @@ PairFacts healthy_pair() {
   return pair;
 }
 
+WalSender witness_of(std::int64_t pid) {
+  WalSender witness = sender_of(pid, "witness1");
+  witness.flush = kHead;
+  return witness;
+}
+
 CheckResult result_of(const LookedAt& looked, const std::string& name) {
   for (const Check& check : looked.checks) {
     if (check.name == name) return check.result;
   }
   ADD_FAILURE() << "no check " << name;
   return CheckResult::kFailed;
+}
+
+TEST(FindSender, WitnessThatCatchesUpIsNoSecondStandby) {
+  PairFacts pair = healthy_pair();
+  pair.standby.reset();
+  pair.above.senders[0].flush = pair.above.senders[0].replay = kHead;
+  WalSender witness = witness_of(11);
+  witness.state = "catchup";
+  pair.above.senders.push_back(witness);
+  const auto found = find_sender(pair);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ((*found)->pid, 10);
 }
 
 TEST(LookAtPair, HealthyPairPassesEveryCheck) {
@@ -188,6 +206,18 @@ TEST(ReasonToStopWaiting, PausedOrDelayedOnlyOnceTheWalIsThere) {
             ErrorCode::kReplayDelayed);
   EXPECT_FALSE(reason_to_stop_waiting(standby, {.written = kHead, .left = std::chrono::seconds(20)}))
       << "a delay that ends before the deadline is waited for";
+}
+
+TEST(Sender, WitnessIsNoStandbyAndNoneIsTakenForOne) {
+  PairFacts pair = healthy_pair();
+  pair.standby.reset();
+  pair.above.senders[0].flush = pair.above.senders[0].replay = kHead;
+  pair.above.senders.push_back(witness_of(11));
+  const auto found = find_sender(pair);
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ((*found)->pid, 10);
+  pair.above.senders = {witness_of(11)};
+  EXPECT_FALSE(find_sender(pair).value().has_value());
 }
 
 }  // namespace

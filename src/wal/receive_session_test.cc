@@ -42,11 +42,11 @@ class Disk {
       } else if (const auto* finish = std::get_if<FinishSegment>(&action)) {
         const pg::Lsn end = finish->segment_start + kSegmentBytes;
         EXPECT_EQ(end.value(), kStart.value() + content.size());
-        session_.on_flushed(end);
         log += "F";
+        perform(session_.on_flushed({end, end}, kNow));
       } else if (std::holds_alternative<Flush>(action)) {
-        session_.on_flushed(session_.written());
         log += "f";
+        if (flushes_at_once) perform(session_.on_flushed({session_.written(), session_.written()}, kNow));
       } else if (std::holds_alternative<SendStatus>(action)) {
         log += "s";
         EXPECT_LE(session_.status().flush, session_.status().write);
@@ -60,6 +60,7 @@ class Disk {
 
   std::string content;
   std::string log;
+  bool flushes_at_once = true;
 
  private:
   ReceiveSession& session_;
@@ -82,7 +83,7 @@ TEST(ReceiveSession, AKeepaliveThatAsksIsAnsweredOnlyAfterAFlush) {
   disk.perform(session.on_time(kNow));
   disk.perform(*session.on_message(base::as_bytes(wal_message(kStart, "abc")), kNow));
   EXPECT_EQ(disk.take_log(), "s");
-  EXPECT_EQ(session.status().write, kStart + 3);
+  EXPECT_EQ(session.status().write, kStart) << "it may wait in memory";
   EXPECT_EQ(session.status().flush, kStart);
   disk.perform(*session.on_message(base::as_bytes(keepalive(false)), kNow));
   EXPECT_EQ(disk.take_log(), "");
@@ -147,6 +148,110 @@ TEST(ReceiveSession, AGapOrARepetitionIsRefused) {
     ASSERT_FALSE(actions);
     EXPECT_EQ(actions.error().code, base::ErrorCode::kProtocol);
   }
+}
+
+TEST(ReceiveSession, AFlushThatTakesItsTimeHoldsBackOnlyTheAnswer) {
+  ReceiveSession session({kStart, kSegmentBytes}, kNow);
+  Disk disk(session);
+  disk.flushes_at_once = false;
+  disk.perform(session.on_time(kNow));
+  disk.perform(*session.on_message(base::as_bytes(wal_message(kStart, "abcdef")), kNow));
+  disk.perform(*session.on_message(base::as_bytes(keepalive(true)), kNow));
+  EXPECT_EQ(disk.take_log(), "sf");
+  disk.perform(*session.on_message(base::as_bytes(wal_message(kStart + 6, "gh")), kNow));
+  disk.perform(session.on_flushed({kStart + 3, kStart + 3}, kNow));
+  EXPECT_EQ(disk.take_log(), "") << "what the server asked about is not all durable";
+  disk.perform(session.on_time(kNow + base::Seconds(10)));
+  EXPECT_EQ(disk.take_log(), "fs") << "a server that hears nothing would end the stream";
+  EXPECT_EQ(session.status().flush, kStart + 3);
+}
+
+TEST(ReceiveSession, WhereEachFlushIsToldOnlyNewsAre) {
+  ReceiveSession session({.start = kStart,
+                          .segment_bytes = kSegmentBytes,
+                          .report = ReceiveSession::Report::kEachFlush,
+                          .acknowledged = pg::Lsn()},
+                         kNow);
+  Disk disk(session);
+  disk.flushes_at_once = false;
+  disk.perform(session.on_time(kNow));
+  EXPECT_FALSE(session.status().flush.is_valid()) << "nothing is proven yet";
+  disk.perform(*session.on_message(base::as_bytes(wal_message(kStart, "abcdef")), kNow));
+  disk.perform(session.on_flushed({kStart + 6, kStart + 4}, kNow));
+  EXPECT_EQ(session.status().flush, kStart + 4);
+  disk.perform(session.on_flushed({kStart + 6, kStart + 4}, kNow));
+  EXPECT_EQ(disk.take_log(), "ss");
+}
+
+TEST(ReceiveSession, OneThatIsToBeCountedReportsOftenAtFirst) {
+  ReceiveSession session({.start = kStart,
+                          .segment_bytes = kSegmentBytes,
+                          .report = ReceiveSession::Report::kEachFlush,
+                          .acknowledged = kStart},
+                         kNow);
+  int statuses = 0;
+  for (int milliseconds = 0; milliseconds < 30'000; milliseconds += 50) {
+    statuses += static_cast<int>(session.on_time(kNow + base::Milliseconds(milliseconds)).size());
+    if (milliseconds == 700) {
+      EXPECT_EQ(statuses, 4) << "at 0, 0.1, 0.3 and 0.7 seconds";
+    }
+  }
+  EXPECT_EQ(statuses, 9) << "then at 1.5, 3.1, 6.3, 12.7 and 22.7";
+}
+
+TEST(ReceiveSession, TheStreamEndsOnlyWhenTheStopIsDurable) {
+  ReceiveSession session({kStart, kSegmentBytes}, kNow);
+  Disk disk(session);
+  disk.flushes_at_once = false;
+  disk.perform(session.on_time(kNow));
+  EXPECT_EQ(disk.take_log(), "s");
+  disk.perform(session.set_stop(kStart + 4));
+  disk.perform(*session.on_message(base::as_bytes(wal_message(kStart, "abcdef")), kNow));
+  EXPECT_EQ(disk.take_log(), "f");
+  disk.perform(session.on_flushed({kStart + 3, kStart + 3}, kNow));
+  EXPECT_EQ(disk.take_log(), "");
+  disk.perform(session.on_flushed({kStart + 6, kStart + 6}, kNow));
+  EXPECT_EQ(disk.take_log(), "se");
+}
+
+TEST(ReceiveSession, NothingIsToldBeforeARecordShowsThatTheServersWalIsOurs) {
+  ReceiveSession session({.start = kStart,
+                          .segment_bytes = kSegmentBytes,
+                          .report = ReceiveSession::Report::kEachFlush,
+                          .unconfirmed = kStart},
+                         kNow);
+  EXPECT_FALSE(session.status().flush.is_valid());
+  EXPECT_FALSE(session.status().write.is_valid());
+  const std::string message = wal_message(kStart, std::string(100, 'x'));
+  ASSERT_TRUE(session.on_message(base::as_bytes(message), kNow));
+  session.on_flushed({kStart + 100, kStart}, kNow);
+  EXPECT_FALSE(session.status().flush.is_valid()) << "no record has ended";
+  session.on_flushed({kStart + 100, kStart + 96}, kNow);
+  EXPECT_EQ(session.status().flush, kStart + 96);
+}
+
+TEST(ReceiveSession, AServerThatSaysNothingIsAskedAndThenGivenUp) {
+  ReceiveSession session({.start = kStart, .segment_bytes = kSegmentBytes}, kNow);
+  EXPECT_EQ(session.on_time(kNow + base::Seconds(29)).size(), 1U) << "the status that is due";
+  const auto asks = [](const std::vector<Action>& actions) {
+    return std::count_if(actions.begin(), actions.end(), [](const Action& action) {
+      const auto* say = std::get_if<SendStatus>(&action);
+      return say != nullptr && say->reply_request == pg::ReplyRequest::kYes;
+    });
+  };
+  EXPECT_EQ(asks(session.on_time(kNow + base::Seconds(30))), 1);
+  EXPECT_EQ(asks(session.on_time(kNow + base::Seconds(40))), 0) << "once";
+  EXPECT_TRUE(session.judge_silence(kNow + base::Seconds(59)));
+  // An answer, then none to the next question.
+  ASSERT_TRUE(session.on_message(base::as_bytes(keepalive(false)), kNow + base::Seconds(59)));
+  EXPECT_TRUE(session.judge_silence(kNow + base::Seconds(80)));
+  // Who was held up for long asks first.
+  EXPECT_TRUE(session.judge_silence(kNow + base::Seconds(200)));
+  EXPECT_EQ(asks(session.on_time(kNow + base::Seconds(200))), 1);
+  EXPECT_TRUE(session.judge_silence(kNow + base::Seconds(229)));
+  const auto judged = session.judge_silence(kNow + base::Seconds(230));
+  ASSERT_FALSE(judged);
+  EXPECT_EQ(judged.error().code, base::ErrorCode::kTimeout);
 }
 
 }  // namespace

@@ -433,6 +433,19 @@ def test_open_firewall_lets_the_standby_in_and_nobody_else(host, firewall):
     assert "nothing was changed" in again.out and (firewall / "rules").read_text() == rules
 
 
+def test_firewall_is_told_of_and_opened_to_the_agent_as_well(host, firewall):
+    listening(host)
+    told = set_up(host, "--agent").expect(0)
+    assert 'port port="7432"' in told.out and not (firewall / "calls").exists()
+    done = set_up(host, "--agent", "--open-firewall", "--output", "json", user="root").expect(0).json()
+    assert [change["what"] for change in done["changes"]] == [
+        f"firewall: {STANDBY} let in to port 5432", f"firewall: {STANDBY} let in to port 7432"]
+    rules = [rule.replace("5432", port) for port in ("5432", "7432") for rule in (f"kept {_RULE}", f"now {_RULE}")]
+    assert (firewall / "rules").read_text().splitlines() == rules
+    again = set_up(host, "--agent", "--open-firewall", user="root").expect(0)
+    assert "nothing was changed" in again.out and (firewall / "rules").read_text().splitlines() == rules
+
+
 def test_open_firewall_is_roots_and_for_named_standbys(host, firewall):
     listening(host)
     before = state_of(host)

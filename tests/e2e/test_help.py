@@ -103,7 +103,7 @@ def bash(share):
 def test_bash_completes_commands_options_and_values(bash, commands):
     first = {command["command"].split()[0] for command in commands}
     assert set(bash("standfast", "")) == first | {"--help", "--version"}
-    assert bash("standfast", "standby", "") == ["clone", "start", "stop", "promote"]
+    assert bash("standfast", "standby", "") == ["clone", "rejoin", "start", "stop", "promote"]
     assert bash("standfast", "standby", "clone", "-X", "") == ["none", "fetch", "stream"]
     assert bash("standfast", "standby", "clone", "-Xf") == ["-Xfetch"]
     assert bash("standfast", "status", "--output", "=", "j") == ["json"]
@@ -160,7 +160,8 @@ def test_install_puts_everything_in_its_place(host, tmp_path):
     build = Path(os.environ.get("STANDFAST_BIN", Path(__file__).parents[2] / "build/release/standfast")).parent
     subprocess.run(["cmake", "--install", build, "--prefix", tmp_path], check=True, capture_output=True)
     for name in ("bin/standfast", "share/man/man1/standfast.1", "share/man/man1/standfast-primary-setup.1",
-                 "share/bash-completion/completions/standfast", "share/zsh/site-functions/_standfast"):
+                 "share/bash-completion/completions/standfast", "share/zsh/site-functions/_standfast",
+                 "lib/systemd/system/standfast-witness.service"):
         assert (tmp_path / name).is_file(), name
     page = host.standfast("help", "--man", "primary", "setup").expect(0).out
     assert (tmp_path / "share/man/man1/standfast-primary-setup.1").read_text() == page

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from harness.processes import has_ended
 from harness.waiting import wait_until
 
 _PAGE = 8192
@@ -45,6 +46,24 @@ class Cluster:
     @property
     def running(self):
         return (self.data / "postmaster.pid").exists()
+
+    def copy_to(self, host, data=None, port=5432):
+        """Another cluster with the same files, made of one that does not run."""
+        assert not self.running
+        copy = Cluster(host, self.binaries, data, port)
+        host.run(["cp", "-a", self.data, copy.data], user="root").expect(0)
+        return copy.configure(port=port)
+
+    def log(self):
+        """What the server has said since it was made."""
+        return (self.data.parent / f"{self.data.name}.log").read_text()
+
+    def kill(self):
+        """SIGKILL for all of its processes, as if the power were gone."""
+        postmaster = (self.data / "postmaster.pid").read_text().splitlines()[0]
+        children = self.host.run(["pgrep", "-P", postmaster]).expect(0).out.split()
+        self.host.run(["kill", "-KILL", postmaster, *children], user="root").expect(0)
+        wait_until(lambda: all(has_ended(pid) for pid in [postmaster, *children]), 20, "the end of its processes")
 
     def psql(self, sql, **options):
         return self.host.psql(sql, data=self.data, **options)

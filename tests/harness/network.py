@@ -163,7 +163,8 @@ class Host:
     def _environment(self, user, changes):
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
                "HOME": pwd.getpwnam(user).pw_dir, "USER": user, "LOGNAME": user, "STANDFAST_HOME": str(self.secrets)}
-        env.update((name, value) for name, value in os.environ.items() if name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"))
+        env.update((name, value) for name, value in os.environ.items()
+                   if name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"))
         for name, value in (changes or {}).items():
             env[name] = value
         return {name: str(value) for name, value in env.items() if value is not None}
@@ -241,6 +242,13 @@ class Host:
             os.makedirs(place, exist_ok=True)
         self._binds += [str(source), str(place)]
         return Path(source)
+
+    def real(self, place):
+        """Where the tests see what this host sees at a place."""
+        for source, bound in reversed([*zip(self._binds[::2], self._binds[1::2])]):
+            if Path(place).is_relative_to(bound):
+                return Path(source) / Path(place).relative_to(bound)
+        return Path(place)
 
     def record(self, result):
         with open(self.network.log_folder / "commands.txt", "a", encoding="utf-8") as log:

@@ -50,6 +50,11 @@ class Completed:
         return "\n".join(lines)
 
 
+def has_ended(pid):
+    """And has been waited for: until then its number is taken, and a server takes it for one that runs."""
+    return not os.path.exists(f"/proc/{pid}")
+
+
 def _text(path):
     return path.read_bytes().decode("utf-8", "replace")
 

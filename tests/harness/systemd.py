@@ -32,6 +32,9 @@ def run(*command):
 def act(action):
     if settings.get("Type") == "oneshot":
         return 0
+    if "ExecStart" in settings:  # what it starts goes on by itself
+        stopped = 0 if action == "start" else run("sh", "-c", settings["ExecStop"])
+        return stopped or (0 if action == "stop" else run("sh", "-c", settings["ExecStart"]))
     if "@" in name:
         return run("pg_ctlcluster", "--skip-systemctl-redirect", name.split("@")[1], action)
     data = settings["Environment"].split("PGDATA=")[1]
@@ -53,6 +56,8 @@ if verb in ("start", "stop", "restart"):
     state["ActiveState"] = ("inactive" if verb == "stop" else "active") if code == 0 else "failed"
     state_path.write_text(json.dumps(state))
     sys.exit(code and f"Job for {unit} failed because a timeout was exceeded.")
+elif verb == "enable":
+    sys.exit(0 if os.getuid() == 0 and settings else "Access denied")
 elif verb == "is-active":
     sys.exit(0 if state["ActiveState"] == "active" else 3)
 elif verb == "show":
@@ -88,6 +93,12 @@ class Systemd:
         if data:
             lines.append(f"Environment=PGDATA={data}")
         (self._units / f"{name}.service").write_text("\n".join(lines) + "\n")
+
+    def agent_unit(self, host):
+        """The agent's. What the real one runs in the foreground goes into the background here."""
+        command = f"STANDFAST_HOME={host.secrets} {host.network.program} agent"
+        (self._units / "standfast-agent.service").write_text(
+            f"[Service]\nType=notify\nUser=postgres\nExecStart={command} --background\nExecStop={command} --stop\n")
 
     def calls(self, *verbs):
         """What it was asked to do since the last time: verb and unit, and by which user."""

@@ -4,35 +4,22 @@
 #include <cerrno>
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "env/posix/descriptor.h"
+#include "env/posix/failure.h"
+#include "env/posix/flock.h"
 
 namespace standfast::env {
 namespace {
 
-using base::error_from_errno;
 using base::Result;
 
 constexpr std::string_view kMark = "standfast lock: ";
 constexpr std::size_t kMaxBytes = 512;
 /// Each is lost to a holder that has just removed the file.
 constexpr int kMaxTries = 1000;
-
-base::Error failure(const char* action, const std::string& path) {
-  const int error_number = errno;
-  return error_from_errno(error_number, std::string("could not ") + action + " \"" + path + "\"");
-}
-
-bool is_held_by_another(int fd, int how) {
-  while (flock(fd, how | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return true;
-    if (errno != EINTR) return false;  // there are none on this file system
-  }
-  return false;
-}
 
 bool still_has_name(int fd, const std::string& path) {
   struct stat held {};
@@ -82,7 +69,8 @@ Result<std::optional<LockFile>> LockFile::take(const std::string& path, std::str
         ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600));
     if (file.get() < 0) return failure("make", path);
     TRY(check_is_ours(file.get(), path));
-    if (is_held_by_another(file.get(), LOCK_EX)) return std::optional<LockFile>();
+    if (take_flock(file.get(), LockKind::kExclusive) == LockTaken::kHeldByAnother)
+      return std::optional<LockFile>();
     if (!still_has_name(file.get(), path)) continue;
     // It only tells others; the lock is good without it.
     const std::string text = std::string(kMark).append(note).append("\n");
@@ -104,7 +92,7 @@ Result<std::optional<std::string>> holder_of_lock(const std::string& path) {
   if (file.get() < 0 && errno == ENOENT) return std::optional<std::string>();
   if (file.get() < 0) return failure("open", path);
   TRY(check_is_ours(file.get(), path));
-  if (!is_held_by_another(file.get(), LOCK_SH)) return std::optional<std::string>();
+  if (take_flock(file.get(), LockKind::kShared) == LockTaken::kYes) return std::optional<std::string>();
   return std::optional(note_of(content_of(file.get())));
 }
 

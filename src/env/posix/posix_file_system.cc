@@ -15,81 +15,14 @@
 #include "env/beneath.h"
 #include "env/file_system.h"
 #include "env/posix/descriptor.h"
+#include "env/posix/failure.h"
+#include "env/posix/posix_file.h"
 
 namespace standfast::env {
 namespace {
 
 using base::error_from_errno;
 using base::Result;
-
-base::Error failure(const char* action, const std::string& path) {
-  const int error_number = errno;
-  return error_from_errno(error_number, std::string("could not ") + action + " \"" + path + "\"");
-}
-
-class PosixFile final : public File {
- public:
-  PosixFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
-  ~PosixFile() override {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  PosixFile(const PosixFile&) = delete;
-  PosixFile& operator=(const PosixFile&) = delete;
-
-  Result<void> write_at(std::uint64_t offset, base::Bytes bytes) override {
-    while (!bytes.empty()) {
-      const ssize_t count = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (count < 0 && errno == EINTR) continue;
-      // PostgreSQL too takes a write of nothing without an error for a full disk.
-      if (count == 0) errno = ENOSPC;
-      if (count <= 0) return failure("write to", path_);
-      offset += static_cast<std::uint64_t>(count);
-      bytes = bytes.subspan(static_cast<std::size_t>(count));
-    }
-    return base::ok();
-  }
-
-  Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) override {
-    std::size_t done = 0;
-    while (done < into.size()) {
-      const ssize_t count =
-          pread(fd_, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return failure("read", path_);
-      if (count == 0) break;
-      done += static_cast<std::size_t>(count);
-    }
-    return done;
-  }
-
-  Result<void> truncate(std::uint64_t size_bytes) override {
-    if (ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0) return failure("change the size of", path_);
-    return base::ok();
-  }
-
-  void start_writeback(std::uint64_t offset, std::uint64_t length_bytes) override {
-    sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(length_bytes), SYNC_FILE_RANGE_WRITE);
-  }
-
-  Result<void> sync_data() override {
-    if (fdatasync(fd_) != 0) return failure("fsync", path_);
-    return base::ok();
-  }
-  Result<void> sync() override {
-    if (fsync(fd_) != 0) return failure("fsync", path_);
-    return base::ok();
-  }
-
-  Result<void> close() override {
-    const int fd = std::exchange(fd_, -1);
-    if (fd >= 0 && ::close(fd) != 0) return failure("close", path_);
-    return base::ok();
-  }
-
- private:
-  int fd_;
-  std::string path_;
-};
 
 FileInfo info_of(const struct stat& status) {
   FileInfo info;
@@ -151,12 +84,30 @@ class PosixFileSystem : public FileSystem {
       ::close(fd);
       return error;
     }
-    return std::unique_ptr<File>(std::make_unique<PosixFile>(fd, path));
+    return make_posix_file(fd, path);
   }
 
   Result<std::unique_ptr<File>> open_existing(const std::string& path) override { return open(path, O_RDWR); }
   Result<std::unique_ptr<File>> open_for_reading(const std::string& path) override {
     return open(path, O_RDONLY);
+  }
+
+  Result<std::unique_ptr<File>> open_for_direct_reading(const std::string& path) override {
+    const Place place = TRY(locate(path));
+    const int fd = openat(place.directory, place.name.c_str(),
+                          O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno == EINVAL) return std::unique_ptr<File>();
+    if (fd < 0) return failure("open", path);
+    return make_direct_file(fd, path);
+  }
+
+  Result<std::unique_ptr<File>> open_for_direct_writing(const std::string& path) override {
+    const Place place = TRY(locate(path));
+    const int fd = openat(place.directory, place.name.c_str(),
+                          O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno == EINVAL) return std::unique_ptr<File>();
+    if (fd < 0) return failure("open", path);
+    return make_posix_file(fd, path);
   }
 
   Result<void> make_directory(const std::string& path, mode_t mode) override {
@@ -305,7 +256,7 @@ class PosixFileSystem : public FileSystem {
     const Place place = TRY(locate(path));
     const int fd = openat(place.directory, place.name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return failure("open", path);
-    return std::unique_ptr<File>(std::make_unique<PosixFile>(fd, path));
+    return make_posix_file(fd, path);
   }
 
   Result<std::optional<FileInfo>> inspect_at(const std::string& path, int flags) {

@@ -34,6 +34,12 @@ StopEvent::StopEvent() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   CHECK(fd_ >= 0);
 }
 
+base::Result<std::unique_ptr<StopEvent>> StopEvent::make() {
+  const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0) return base::error_from_errno(errno, "could not make an event");
+  return std::unique_ptr<StopEvent>(new StopEvent(fd));
+}
+
 StopEvent::~StopEvent() {
   close(fd_);
 }

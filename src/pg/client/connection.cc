@@ -8,6 +8,8 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 
+#include "pg/client/address_time.h"
+#include "pg/client/copy_both.h"
 #include "pg/client/errors.h"
 
 namespace standfast::client {
@@ -26,16 +28,21 @@ Connection::~Connection() {
 Connection::Connection(Connection&& other) noexcept
     : connection_(std::exchange(other.connection_, nullptr)),
       copy_(std::move(other.copy_)),
+      copy_both_(std::move(other.copy_both_)),
+      ended_by_(std::move(other.ended_by_)),
       notices_(std::move(other.notices_)) {}
 Connection& Connection::operator=(Connection&& other) noexcept {
   std::swap(connection_, other.connection_);
   std::swap(copy_, other.copy_);
+  std::swap(copy_both_, other.copy_both_);
+  std::swap(ended_by_, other.ended_by_);
   std::swap(notices_, other.notices_);
   return *this;
 }
 
 void Connection::close() {
   copy_ = {};
+  copy_both_.reset();
   if (connection_ != nullptr) PQfinish(std::exchange(connection_, nullptr));
 }
 
@@ -67,8 +74,9 @@ Result<Connection> Connection::open(const ConnectOptions& options, const env::Wa
   const bool is_replication = std::ranges::any_of(
       options.parameters, [](const auto& parameter) { return parameter.first == "replication"; });
   const char* own_options = std::getenv("PGOPTIONS");
-  const std::string pinned =
-      fmt::format("{} -c search_path=pg_catalog", own_options != nullptr ? own_options : "");
+  // And what we write for ourselves waits for no synchronous standby, which may be the one that is missing.
+  const std::string pinned = fmt::format("{} -c search_path=pg_catalog -c synchronous_commit=local",
+                                         own_options != nullptr ? own_options : "");
   if (!is_replication) add("options", pinned.c_str());
   for (const auto& [keyword, value] : options.parameters) add(keyword.c_str(), value.c_str());
   if (options.password) add("password", options.password->reveal().c_str());
@@ -80,9 +88,11 @@ Result<Connection> Connection::open(const ConnectOptions& options, const env::Wa
   if (raw == nullptr) return Error(ErrorCode::kConnect, "out of memory");
   PQsetNoticeReceiver(raw, keep_notice, connection.notices_.get());
 
+  const AddressTime time(raw, wait);
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (PQstatus(raw) != CONNECTION_BAD && state != PGRES_POLLING_OK) {
     if (state == PGRES_POLLING_FAILED) break;
+    time.begin();
     switch (env::wait_for(PQsocket(raw), state == PGRES_POLLING_READING ? POLLIN : POLLOUT, wait)) {
       case env::Ready::kYes:
         break;
@@ -104,6 +114,7 @@ Result<Connection> Connection::open(const ConnectOptions& options, const env::Wa
   if (PQstatus(raw) != CONNECTION_OK) {
     return connect_error(PQerrorMessage(raw), PQconnectionNeedsPassword(raw) != 0);
   }
+  time.end();
   if (PQsetnonblocking(raw, 1) != 0)
     return Error(ErrorCode::kConnect, "could not set the connection non-blocking");
   return connection;
@@ -179,15 +190,19 @@ Result<Rows> Connection::collect(const env::Wait& wait) {
   return *std::move(last);
 }
 
-namespace {
-Error closed_error() {
-  return {ErrorCode::kConnect, "the connection is closed"};
+Error Connection::closed_error() const {
+  return ended_by_.value_or(Error(ErrorCode::kConnect, "the connection is closed"));
 }
-}  // namespace
+
+Result<void> Connection::check_is_free() const {
+  if (!is_open()) return closed_error();
+  if (copy_both_) return Error(ErrorCode::kProtocol, "a stream has the connection, which takes no statement");
+  return base::ok();
+}
 
 Result<Rows> Connection::query(const std::string& sql, std::span<const std::optional<std::string>> parameters,
                                const env::Wait& wait) {
-  if (!is_open()) return closed_error();
+  TRY(check_is_free());
   std::vector<const char*> values;
   values.reserve(parameters.size());
   for (const auto& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
@@ -203,7 +218,7 @@ Result<Rows> Connection::query(const std::string& sql, const env::Wait& wait) {
 }
 
 Result<Rows> Connection::simple_query(const std::string& sql, const env::Wait& wait) {
-  if (!is_open()) return closed_error();
+  TRY(check_is_free());
   if (PQsendQuery(connection_, sql.c_str()) == 0) {
     return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
   }
@@ -241,7 +256,7 @@ Result<std::string> Connection::query_value(const std::string& sql,
 // ---------------------------------------------------------------- copy
 
 Result<void> Connection::send_query(const std::string& sql, const env::Wait& wait) {
-  if (!is_open()) return closed_error();
+  TRY(check_is_free());
   if (PQsendQuery(connection_, sql.c_str()) == 0) {
     return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));
   }
@@ -253,8 +268,30 @@ Result<Connection::Answer> Connection::send_and_begin(const std::string& sql, co
   return next_result(wait);
 }
 
+/// What became of the connection after a call of the one that has it.
+template <typename T>
+Result<T> Connection::settled(Result<T> result) {
+  if (copy_both_->is_broken()) {
+    ended_by_ = copy_both_->last_words();
+    close();
+  } else if (copy_both_->is_over()) {
+    copy_both_.reset();
+  }
+  return result;
+}
+
+Result<Connection::Answer> Connection::begin_copy_both(const std::string& sql, const env::Wait& wait) {
+  TRY(check_is_free());
+  auto wire = Wire::of(*connection_);
+  if (!wire) return send_and_begin(sql, wait);
+  copy_both_ = std::make_unique<CopyBoth>(*connection_, *std::move(wire), *notices_);
+  TRY(settled(copy_both_->send_query(sql, wait)));
+  return settled(copy_both_->next_result(wait));
+}
+
 Result<Connection::Answer> Connection::next_result(const env::Wait& wait) {
   if (connection_ == nullptr) return closed_error();
+  if (copy_both_) return settled(copy_both_->next_result(wait));
   pg_result* result = TRY(wait_result(wait));
   Answer answer;
   if (result == nullptr) return answer;
@@ -262,9 +299,15 @@ Result<Connection::Answer> Connection::next_result(const env::Wait& wait) {
   const ExecStatusType status = PQresultStatus(result);
   if (status == PGRES_FATAL_ERROR) {
     Error error = server_error(*result);
-    if (PQstatus(connection_) == CONNECTION_BAD) {
-      close();
+    // libpq begins nothing new before it has given all results of what was refused.
+    while (connection_ != nullptr && PQstatus(connection_) != CONNECTION_BAD) {
+      const auto next = wait_result(wait);
+      if (!next || *next == nullptr) return error;
+      const Rows left(*next);
+      // Of a copy it would give results without end.
+      if (PQresultStatus(*next) != PGRES_FATAL_ERROR) close();
     }
+    close();
     return error;
   }
   if (status == PGRES_TUPLES_OK) {
@@ -299,6 +342,7 @@ bool Connection::has_undelivered_tls_bytes() const {
 
 Result<Connection::CopyMessage> Connection::receive_copy(const env::Wait& wait) {
   if (connection_ == nullptr) return closed_error();
+  if (copy_both_) return settled(copy_both_->receive_copy(wait));
   copy_ = {};
   while (true) {
     char* buffer = nullptr;
@@ -328,6 +372,7 @@ Result<Connection::CopyMessage> Connection::receive_copy(const env::Wait& wait) 
 
 Result<void> Connection::send_copy(base::Bytes data, const env::Wait& wait) {
   if (connection_ == nullptr) return closed_error();
+  if (copy_both_) return settled(copy_both_->send_copy(data, wait));
   while (true) {
     const int sent =
         PQputCopyData(connection_, reinterpret_cast<const char*>(data.data()), static_cast<int>(data.size()));
@@ -339,6 +384,7 @@ Result<void> Connection::send_copy(base::Bytes data, const env::Wait& wait) {
 
 Result<void> Connection::send_copy_end(const env::Wait& wait) {
   if (connection_ == nullptr) return closed_error();
+  if (copy_both_) return settled(copy_both_->send_copy_end(wait));
   while (true) {
     const int sent = PQputCopyEnd(connection_, nullptr);
     if (sent < 0) return broken(ErrorCode::kConnect, one_line(PQerrorMessage(connection_)));

@@ -97,6 +97,8 @@ struct OwnedCopy {
   base::Bytes bytes() const { return std::as_bytes(std::span(buffer.get(), size_bytes)); }
 };
 
+class CopyBoth;
+
 class Connection {
  public:
   static base::Result<Connection> open(const ConnectOptions& options, const env::Wait& wait);
@@ -148,6 +150,10 @@ class Connection {
   base::Result<void> send_query(const std::string& sql, const env::Wait& wait);
   base::Result<Answer> send_and_begin(const std::string& sql, const env::Wait& wait);
   base::Result<Answer> next_result(const env::Wait& wait);
+  /// As send_and_begin(), for a statement that begins a copy both ways: what comes of it is read past libpq
+  /// where that can be (wire.h), to the same effect, but that parameter_status() does not get to know what
+  /// changes meanwhile. No other statement can be sent before next_result() has said kNone, or an error.
+  base::Result<Answer> begin_copy_both(const std::string& sql, const env::Wait& wait);
   /// One CopyData message; no value when the copy has ended, or, with a deadline that passed, when nothing
   /// came.
   enum class CopyEvent { kData, kEnd, kTimeout };
@@ -176,9 +182,15 @@ class Connection {
   base::Result<pg_result*> wait_result(const env::Wait& wait);
   base::Error broken(base::ErrorCode code, std::string message);
   base::Result<Rows> collect(const env::Wait& wait);
+  base::Result<void> check_is_free() const;
+  base::Error closed_error() const;
+  template <typename T>
+  base::Result<T> settled(base::Result<T> result);
 
   pg_conn* connection_ = nullptr;
   OwnedCopy copy_;
+  std::unique_ptr<CopyBoth> copy_both_;           ///< while it has the connection
+  std::optional<base::Error> ended_by_;           ///< the server's own reason, where it was heard in time
   std::unique_ptr<std::vector<Notice>> notices_;  ///< libpq holds its address
 };
 

@@ -111,6 +111,11 @@ constexpr auto kConnectRules = std::to_array<ConnectRule>({
      "Check the address, the network between the hosts, and the firewall.", true},
     {"Network is unreachable", ErrorCode::kConnect,
      "Check the address, the network between the hosts, and the firewall.", true},
+    {"this server takes no SQL", ErrorCode::kConnect,
+     "It is a witness, which has WAL and no database. Connect to the primary; where the primary is looked "
+     "for "
+     "by a standby's own settings, name it with -d.",
+     false},
     {"timeout expired", ErrorCode::kConnect,
      "Check the address, the network between the hosts, and the firewall.", true},
     {"server closed the connection unexpectedly", ErrorCode::kConnect, "The server's log tells why.", true},
@@ -149,15 +154,19 @@ Error server_error(const pg_result& result) {
     const char* text = PQresultErrorField(&result, code);
     return text != nullptr ? text : "";
   };
-  Error error(ErrorCode::kSql, field(PG_DIAG_MESSAGE_PRIMARY), field(PG_DIAG_MESSAGE_HINT));
-  error.sqlstate = field(PG_DIAG_SQLSTATE);
-  if (error.message.empty()) {
-    // Made by libpq itself: the connection broke.
-    error.code = ErrorCode::kConnect;
-    error.message = one_line(PQresultErrorMessage(&result));
-    error.retryable = true;
-    return error;
-  }
+  const pg::ServerReport report{.sqlstate = field(PG_DIAG_SQLSTATE),
+                                .message = field(PG_DIAG_MESSAGE_PRIMARY),
+                                .hint = field(PG_DIAG_MESSAGE_HINT)};
+  if (!report.message.empty()) return server_error(report);
+  // Made by libpq itself: the connection broke.
+  Error error(ErrorCode::kConnect, one_line(PQresultErrorMessage(&result)));
+  error.retryable = true;
+  return error;
+}
+
+Error server_error(const pg::ServerReport& report) {
+  Error error(ErrorCode::kSql, report.message, report.hint);
+  error.sqlstate = report.sqlstate;
   if (error.sqlstate == "53100") {
     error.code = ErrorCode::kDiskFull;
   } else if (error.sqlstate == "55006" && contains(error.message, "replication slot")) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "pg/format/backend_message.h"
 
 struct pg_result;
 
@@ -19,6 +20,7 @@ std::string one_line(std::string_view message);
 /// A failed attempt to connect.
 base::Error connect_error(std::string_view message, bool server_asks_for_password);
 /// An error result of a statement, its hint the server's own, or ours where we know better.
+base::Error server_error(const pg::ServerReport& report);
 base::Error server_error(const pg_result& result);
 
 }  // namespace standfast::client

@@ -174,6 +174,16 @@ Result<std::string> ReplicationConnection::timeline_history(pg::TimelineId timel
 
 // ---------------------------------------------------------------- slots
 
+Result<std::optional<SlotState>> ReplicationConnection::read_slot(const std::string& name,
+                                                                  const env::Wait& wait) {
+  if (!version_.has_read_replication_slot()) return std::optional<SlotState>();
+  const Rows rows =
+      TRY(connection_.simple_query("READ_REPLICATION_SLOT " + pg::quote_identifier(name), wait));
+  if (!cell(rows, 0, 0)) return std::optional<SlotState>();
+  return std::optional(SlotState{parsed<pg::Lsn>(cell(rows, 0, 1)).value_or(pg::Lsn()),
+                                 parsed<pg::TimelineId>(cell(rows, 0, 2))});
+}
+
 Result<void> ReplicationConnection::create_physical_slot(const NewSlot& slot, const env::Wait& wait) {
   auto created = connection_.execute(create_slot_statement(slot, version_), wait);
   if (created) return created;
@@ -190,16 +200,47 @@ Result<void> ReplicationConnection::create_physical_slot(const NewSlot& slot, co
   return error;
 }
 
-Result<void> ReplicationConnection::drop_slot(const std::string& name, const env::Wait& wait) {
-  return connection_.execute("DROP_REPLICATION_SLOT " + pg::quote_identifier(name) + " WAIT", wait);
+Result<void> ReplicationConnection::drop_slot(const std::string& name, const env::Wait& wait, DropSlot when) {
+  const std::string statement = "DROP_REPLICATION_SLOT " + pg::quote_identifier(name);
+  return connection_.execute(when == DropSlot::kWhenFree ? statement + " WAIT" : statement, wait);
 }
 
 // ---------------------------------------------------------------- streaming
 
 Result<void> ReplicationConnection::start_replication(const StartReplication& start, const env::Wait& wait) {
-  const auto answer = TRY(connection_.send_and_begin(start_replication_statement(start), wait));
+  const auto answer = TRY(connection_.begin_copy_both(start_replication_statement(start), wait));
   if (answer.kind != Connection::ResultKind::kCopyBoth) return misshapen("START_REPLICATION");
   return base::ok();
+}
+
+Result<std::optional<NextTimeline>> ReplicationConnection::start_replication_or_end(
+    const StartReplication& start, const env::Wait& wait) {
+  const auto answer = TRY(connection_.begin_copy_both(start_replication_statement(start), wait));
+  if (answer.kind == Connection::ResultKind::kCopyBoth) return std::optional<NextTimeline>();
+  if (answer.kind != Connection::ResultKind::kRows) return misshapen("START_REPLICATION");
+  return std::optional(TRY(take_next_timeline(*answer.rows, wait)));
+}
+
+Result<NextTimeline> ReplicationConnection::take_next_timeline(const Rows& rows, const env::Wait& wait) {
+  const auto timeline = parsed<pg::TimelineId>(cell(rows, 0, 0));
+  const auto starts_at = parsed<pg::Lsn>(cell(rows, 0, 1));
+  while (TRY(connection_.next_result(wait)).kind != Connection::ResultKind::kNone) {
+  }
+  if (!timeline || !starts_at) return misshapen("START_REPLICATION");
+  return NextTimeline{*timeline, *starts_at};
+}
+
+Result<std::optional<NextTimeline>> ReplicationConnection::read_end_of_stream(const env::Wait& wait) {
+  auto answer = TRY(connection_.next_result(wait));
+  if (answer.kind == Connection::ResultKind::kCopyBoth) {
+    TRY(connection_.send_copy_end(wait));
+    answer = TRY(connection_.next_result(wait));
+  }
+  if (answer.kind == Connection::ResultKind::kRows) {
+    return std::optional(TRY(take_next_timeline(*answer.rows, wait)));
+  }
+  // It ended the whole command, and closes the connection next.
+  return std::optional<NextTimeline>();
 }
 
 Result<void> ReplicationConnection::end_replication(const env::Wait& wait) {
@@ -207,7 +248,7 @@ Result<void> ReplicationConnection::end_replication(const env::Wait& wait) {
   while (true) {
     const auto message = TRY(connection_.receive_copy(wait));
     if (message.event == Connection::CopyEvent::kEnd) break;
-    if (message.event == Connection::CopyEvent::kTimeout) {
+    if (message.event == Connection::CopyEvent::kTimeout || wait.deadline.passed()) {
       connection_.close();
       return Error(ErrorCode::kTimeout, "the server did not end the WAL stream in time");
     }

@@ -41,6 +41,17 @@ struct StartReplication {
   pg::TimelineId timeline;
 };
 
+/// What a server says when its timeline has come to an end.
+struct NextTimeline {
+  pg::TimelineId timeline;
+  pg::Lsn starts_at;
+};
+
+struct SlotState {
+  pg::Lsn restart;  ///< invalid: holds nothing back yet
+  std::optional<pg::TimelineId> timeline;
+};
+
 enum class BackupCheckpoint : std::uint8_t { kFast, kSpread };
 
 struct BaseBackupOptions {
@@ -63,6 +74,11 @@ struct BackupStart {
   std::vector<pg::BackupTablespace> tablespaces;
 };
 
+enum class DropSlot : std::uint8_t {
+  kWhenFree,  ///< waits until nobody uses it
+  kIfFree,    ///< kSlot while somebody does
+};
+
 class ReplicationConnection {
  public:
   /// Besides what the options say: replication, and that a dead link is noticed within half a minute (TCP
@@ -75,12 +91,20 @@ class ReplicationConnection {
   /// The content of a timeline's history file.
   base::Result<std::string> timeline_history(pg::TimelineId timeline, const env::Wait& wait);
 
+  /// No value: there is no such slot, or the server is too old to say (has_read_replication_slot()).
+  base::Result<std::optional<SlotState>> read_slot(const std::string& name, const env::Wait& wait);
   base::Result<void> create_physical_slot(const NewSlot& slot, const env::Wait& wait);
-  /// Waits until nobody uses it.
-  base::Result<void> drop_slot(const std::string& name, const env::Wait& wait);
+  base::Result<void> drop_slot(const std::string& name, const env::Wait& wait,
+                               DropSlot when = DropSlot::kWhenFree);
 
   /// From here on the messages are receive_copy()'s and send_copy()'s of connection().
   base::Result<void> start_replication(const StartReplication& start, const env::Wait& wait);
+  /// As start_replication(); a value where the timeline ends just there, and nothing is streamed.
+  base::Result<std::optional<NextTimeline>> start_replication_or_end(const StartReplication& start,
+                                                                     const env::Wait& wait);
+  /// After the server ended the stream: a value where it was the end of a timeline. No value: it is being
+  /// stopped.
+  base::Result<std::optional<NextTimeline>> read_end_of_stream(const env::Wait& wait);
   /// Ends the stream from our side, or answers its end; what the server still sends is dropped.
   base::Result<void> end_replication(const env::Wait& wait);
 
@@ -99,6 +123,7 @@ class ReplicationConnection {
   ReplicationConnection(Connection connection, pg::Version version)
       : connection_(std::move(connection)), version_(version) {}
   base::Result<BackupPosition> expect_position(const env::Wait& wait);
+  base::Result<NextTimeline> take_next_timeline(const Rows& rows, const env::Wait& wait);
 
   Connection connection_;
   pg::Version version_;

@@ -34,6 +34,11 @@ Result<void> check_folder(env::FileSystem& files, const std::string& path) {
   return base::ok();
 }
 
+Result<void> check_folders(env::FileSystem& files, const std::string& root, std::string folder) {
+  for (; folder != root; folder = env::parent_of(folder)) TRY(check_folder(files, folder));
+  return check_folder(files, root);
+}
+
 Error readable_by_others(const std::string& path) {
   return {ErrorCode::kPermission, "others may read, or own, the file of secrets \"" + path + "\"",
           "If nobody but the server's user has read it, chown it to that user and chmod it to 0600; if "
@@ -82,14 +87,16 @@ Result<void> SecretStore::refuse_inside(const std::string& data_directory) const
 }
 
 std::string SecretStore::path_of(pg::SystemId system_id, std::string_view name) const {
-  CHECK(!name.empty() && name.find('/') == std::string_view::npos && name.front() != '.');
+  const std::size_t slash = name.find('/');
+  const std::string_view last = slash == std::string_view::npos ? name : name.substr(slash + 1);
+  CHECK(!last.empty() && last.find('/') == std::string_view::npos && last.front() != '.');
+  CHECK(name.front() != '.' && name.front() != '/');
   return root_ + "/" + system_id.to_string() + "/" + std::string(name);
 }
 
 Result<void> SecretStore::check_writable(pg::SystemId system_id) const {
   std::string folder = env::parent_of(path_of(system_id, "any"));
-  TRY(check_folder(*files_, root_));
-  TRY(check_folder(*files_, folder));
+  TRY(check_folders(*files_, root_, folder));
   while (!TRY(files_->inspect_following(folder))) folder = env::parent_of(folder);
   if (access(folder.c_str(), W_OK | X_OK) == 0) return base::ok();
   return Error(ErrorCode::kPermission,
@@ -108,16 +115,20 @@ Result<std::optional<base::Secret>> SecretStore::read(pg::SystemId system_id, st
   return std::optional(base::Secret(TRY(env::read_whole_file(*files_, path, kMaxSecretFileBytes))));
 }
 
+Result<void> SecretStore::make_folder_of(pg::SystemId system_id, std::string_view name) const {
+  const std::string folder = env::parent_of(path_of(system_id, name));
+  TRY(check_folders(*files_, root_, folder));
+  return env::make_directories(*files_, folder, 0700);
+}
+
 Result<SecretStore::Written> SecretStore::write(pg::SystemId system_id, std::string_view name,
                                                 const base::Secret& content) const {
   CHECK(content.reveal().size() <= kMaxSecretFileBytes);
   const std::string path = path_of(system_id, name);
-  const std::string folder = env::parent_of(path);
-  TRY(check_folder(*files_, root_));
-  TRY(check_folder(*files_, folder));
+  TRY(check_folders(*files_, root_, env::parent_of(path)));
   const auto before = TRY(read(system_id, name));
   if (before && *before == content) return Written::kUnchanged;
-  TRY(env::make_directories(*files_, folder, 0700));
+  TRY(env::make_directories(*files_, env::parent_of(path), 0700));
   TRY(env::write_file_durably(*files_, path, content.reveal(), {.mode = 0600}));
   return before ? Written::kReplaced : Written::kNew;
 }

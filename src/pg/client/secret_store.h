@@ -4,6 +4,8 @@
 //   <root>/<system identifier>/primary.pgpass       both roles' passwords, on the primary's host
 //   <root>/<system identifier>/<slot>.token         the join token of a standby, on the primary's host
 //   <root>/<system identifier>/<slot>.pgpass, .crt  what a standby logs in with, and the certificate it pins
+//   <root>/<system identifier>/ca/                  the cluster's certificate authority (agent/members.h)
+//   <root>/<system identifier>/member/              this host's own membership (agent/membership_files.h)
 //
 // Threading: one thread at a time. Ownership: borrows the FileSystem.
 // Invariants: folders are 0700, files 0600; a file is replaced whole and durably; nothing is read that
@@ -36,6 +38,7 @@ class SecretStore {
   const std::string& root() const { return root_; }
   /// kPrecondition when the store would lie in this data directory, or in any other.
   base::Result<void> refuse_inside(const std::string& data_directory) const;
+  /// `name` may have a folder before it: "ca/members.json".
   std::string path_of(pg::SystemId system_id, std::string_view name) const;
 
   /// kPermission when write() would fail with it. Writes nothing.
@@ -43,6 +46,8 @@ class SecretStore {
 
   /// No value when there is no such file. kPermission for a file that others may read or that is not ours.
   base::Result<std::optional<base::Secret>> read(pg::SystemId system_id, std::string_view name) const;
+  /// Where the file of that name is to lie, for whoever locks it before he writes.
+  base::Result<void> make_folder_of(pg::SystemId system_id, std::string_view name) const;
   enum class Written : std::uint8_t { kNew, kReplaced, kUnchanged };
   base::Result<Written> write(pg::SystemId system_id, std::string_view name,
                               const base::Secret& content) const;

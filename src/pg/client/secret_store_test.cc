@@ -35,6 +35,18 @@ TEST_F(SecretStoreTest, WhatIsWrittenIsReadBackFrom0600FilesIn0700Folders) {
   EXPECT_EQ((*files_.inspect(store.root() + "/7000000000000000001"))->mode, 0700U);
 }
 
+TEST_F(SecretStoreTest, ANameMayHaveAFolderBeforeIt) {
+  const SecretStore store(files_, folder_ + "/store");
+  ASSERT_TRUE(store.make_folder_of(id_, "ca/members.json"));
+  EXPECT_EQ((*files_.inspect(store.root() + "/7000000000000000001/ca"))->mode, 0700U);
+  EXPECT_EQ(*store.write(id_, "ca/members.json", Secret("a")), Written::kNew);
+  EXPECT_EQ((*store.read(id_, "ca/members.json"))->reveal(), "a");
+  // Each folder on the way has to be ours alone.
+  ASSERT_TRUE(files_.set_mode(store.root() + "/7000000000000000001", 0770));
+  EXPECT_FALSE(store.write(id_, "ca/members.json", Secret("b")));
+  EXPECT_FALSE(store.make_folder_of(id_, "ca/members.json"));
+}
+
 TEST_F(SecretStoreTest, AFileThatOthersMayReadIsRefusedAndNotOverwritten) {
   const SecretStore store(files_, folder_ + "/store");
   ASSERT_TRUE(store.write(id_, "x.token", Secret("secret")));

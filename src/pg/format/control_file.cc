@@ -41,6 +41,7 @@ constexpr std::size_t kMaxWalSenders = 188;
 constexpr std::size_t kMaxPreparedTransactions = 192;
 constexpr std::size_t kMaxLocksPerTransaction = 196;
 constexpr std::size_t kBlockBytes = 216;
+constexpr std::size_t kSegmentBlocks = 220;
 constexpr std::size_t kWalBlockBytes = 224;
 constexpr std::size_t kWalSegmentBytes = 228;
 constexpr std::size_t kDataChecksumVersion = 252;
@@ -156,6 +157,7 @@ Result<ControlFile> parse_control_file(Bytes bytes) {
   file.max_prepared_transactions = u32_at(bytes, offset::kMaxPreparedTransactions);
   file.max_locks_per_transaction = u32_at(bytes, offset::kMaxLocksPerTransaction);
   file.block_bytes = u32_at(bytes, offset::kBlockBytes);
+  file.segment_blocks = u32_at(bytes, offset::kSegmentBlocks);
   file.wal_block_bytes = u32_at(bytes, offset::kWalBlockBytes);
   file.wal_segment_bytes = u32_at(bytes, offset::kWalSegmentBytes);
   file.data_checksum_version = u32_at(bytes, offset::kDataChecksumVersion);

@@ -57,6 +57,7 @@ struct ControlFile {
   std::uint32_t max_prepared_transactions = 0;
   std::uint32_t max_locks_per_transaction = 0;
   std::uint32_t block_bytes = 0;
+  std::uint32_t segment_blocks = 0;  ///< of a relation's file but its last
   std::uint32_t wal_block_bytes = 0;
   std::uint32_t wal_segment_bytes = 0;
   std::uint32_t data_checksum_version = 0;  ///< 0: no page checksums

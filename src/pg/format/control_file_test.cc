@@ -90,6 +90,7 @@ void expect_settings_of_the_three(const ControlFile& file) {
   EXPECT_TRUE(file.full_page_writes);
   EXPECT_EQ(file.wal_level, WalLevel::kReplica);
   EXPECT_EQ(file.block_bytes, 8192U);
+  EXPECT_EQ(file.segment_blocks, 131072U);
   EXPECT_EQ(file.wal_block_bytes, 8192U);
   EXPECT_EQ(file.wal_segment_bytes, 16U << 20U);
   EXPECT_EQ(file.data_checksum_version, 1U);

@@ -19,6 +19,7 @@ constexpr std::string_view kBeginRest =
     ": written by \"standfast primary setup\"; do not edit inside, the next run rewrites it";
 constexpr std::string_view kEnd = "# END standfast";
 constexpr std::string_view kSlotLabel = "# slot ";
+constexpr std::string_view kWitnessLabel = "# witness ";
 constexpr std::string_view kProbeLabel = "# probe, from where setup tries these logins itself";
 constexpr std::string_view kMethod = "scram-sha-256";
 
@@ -84,10 +85,11 @@ std::string cut_out(std::string_view text, const Span& span) {
   return std::string(before) + std::string(after);
 }
 
-void append_rules(std::string& out, const HbaBlock& block, std::string_view address) {
+void append_rules(std::string& out, const HbaBlock& block, std::string_view address, HbaMember kind) {
   const std::string_view type = block.encryption == Encryption::kTls ? "hostssl" : "host";
   out += fmt::format("{} replication {} {} {}\n", type, quote_hba_name(block.replication_role), address,
                      kMethod);
+  if (kind == HbaMember::kWitness) return;
   out += fmt::format("{} {} {} {} {}\n", type, quote_hba_name(block.monitor_database),
                      quote_hba_name(block.monitor_role), address, kMethod);
 }
@@ -122,8 +124,8 @@ Result<void> check_writable(const HbaBlock& block) {
   return base::ok();
 }
 
-/// Takes in one rule of a block; `slot` is what the label above it said, none for the probe's.
-void take_rule(HbaBlock& block, const HbaRule& rule, const std::optional<std::string>& slot) {
+/// Takes in one rule of a block; `label` is what stands above it, none for the probe's.
+void take_rule(HbaBlock& block, const HbaRule& rule, const std::optional<HbaBlockEntry>& label) {
   block.encryption = rule.type == HbaRuleType::kHostSsl ? Encryption::kTls : Encryption::kPlain;
   const HbaToken& database = rule.databases[0];
   if (database.quoted || database.text != "replication") {
@@ -132,8 +134,8 @@ void take_rule(HbaBlock& block, const HbaRule& rule, const std::optional<std::st
     return;
   }
   block.replication_role = rule.users[0].text;
-  if (slot) {
-    block.members.push_back({*slot, rule.address.text});
+  if (label) {
+    block.members.push_back({label->slot_name, rule.address.text, label->kind});
   } else {
     block.probe_address_cidr = rule.address.text;
   }
@@ -142,17 +144,21 @@ void take_rule(HbaBlock& block, const HbaRule& rule, const std::optional<std::st
 /// Reads the lines between the markers without judging them: the caller compares with what it would write.
 Result<HbaBlock> read_body(std::string_view body) {
   HbaBlock block;
-  std::optional<std::string> slot;
+  std::optional<HbaBlockEntry> label;
   while (!body.empty()) {
     const std::string_view with_end = first_line(body);
     body.remove_prefix(with_end.size());
     const std::string_view line = without_line_end(with_end);
-    if (line.starts_with(kSlotLabel)) slot = std::string(line.substr(kSlotLabel.size()));
-    if (line == kProbeLabel) slot.reset();
+    if (line.starts_with(kSlotLabel)) {
+      label = {std::string(line.substr(kSlotLabel.size())), "", HbaMember::kStandby};
+    } else if (line.starts_with(kWitnessLabel)) {
+      label = {std::string(line.substr(kWitnessLabel.size())), "", HbaMember::kWitness};
+    }
+    if (line == kProbeLabel) label.reset();
     const HbaFile rules = TRY(parse_hba(line));
     for (const HbaRule& rule : rules.rules) {
       if (rule.databases.empty() || rule.users.empty()) continue;
-      take_rule(block, rule, slot);
+      take_rule(block, rule, label);
     }
   }
   return block;
@@ -212,25 +218,26 @@ Result<std::string> appended(const std::string& text, std::string rendered, HbaD
 std::string HbaBlock::render() const {
   std::string out = fmt::format("{}{}\n", kBegin, kBeginRest);
   for (const HbaBlockEntry& member : members) {
-    out += fmt::format("{}{}\n", kSlotLabel, member.slot_name);
-    append_rules(out, *this, member.address_cidr);
+    const bool is_witness = member.kind == HbaMember::kWitness;
+    out += fmt::format("{}{}\n", is_witness ? kWitnessLabel : kSlotLabel, member.slot_name);
+    append_rules(out, *this, member.address_cidr, member.kind);
   }
   if (probe_address_cidr) {
     out += fmt::format("{}\n", kProbeLabel);
-    append_rules(out, *this, *probe_address_cidr);
+    append_rules(out, *this, *probe_address_cidr, HbaMember::kStandby);
   }
   return out + fmt::format("{}\n", kEnd);
 }
 
 std::vector<HbaConnection> HbaBlock::connections() const {
-  std::vector<std::string> addresses;
-  for (const HbaBlockEntry& member : members) addresses.push_back(member.address_cidr);
-  if (probe_address_cidr) addresses.push_back(*probe_address_cidr);
   std::vector<HbaConnection> connections;
-  for (const std::string& address : addresses) {
+  const auto add = [&](const std::string& address, HbaMember kind) {
     connections.push_back({std::nullopt, replication_role, address, encryption});
+    if (kind == HbaMember::kWitness) return;
     connections.push_back({monitor_database, monitor_role, address, encryption});
-  }
+  };
+  for (const HbaBlockEntry& member : members) add(member.address_cidr, member.kind);
+  if (probe_address_cidr) add(*probe_address_cidr, HbaMember::kStandby);
   return connections;
 }
 

@@ -4,7 +4,11 @@
 //   # slot pgstandby1
 //   hostssl replication "replicator" 10.20.20.2/32 scram-sha-256
 //   hostssl "standfast" "standfast_monitor" 10.20.20.2/32 scram-sha-256
+//   # witness witness1
+//   hostssl replication "replicator" 10.20.20.3/32 scram-sha-256
 //   # END standfast
+//
+// A witness keeps WAL and asks no questions, so it gets the one line that it needs.
 //
 // Threading: pure functions on values.
 // Invariant: without_block(with_block(text, block)) is text without its block, byte for byte, and
@@ -13,6 +17,7 @@
 // END or a second block; kProtocol for a file hba_file.h cannot read.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,9 +28,12 @@
 
 namespace standfast::pg {
 
+enum class HbaMember : std::uint8_t { kStandby, kWitness };
+
 struct HbaBlockEntry {
   std::string slot_name;
   std::string address_cidr;  ///< as parse_standby_address() gives it
+  HbaMember kind = HbaMember::kStandby;
   bool operator==(const HbaBlockEntry&) const = default;
 };
 

@@ -46,6 +46,30 @@ TEST(HbaBlock, LooksAsDocumented) {
   EXPECT_EQ(example().render(), kRendered);
 }
 
+TEST(HbaBlock, WitnessHasTheReplicationLineAloneAndIsReadBackAsOne) {
+  HbaBlock block = example();
+  block.members.push_back({"witness1", "10.20.20.3/32", HbaMember::kWitness});
+  const std::string rendered = block.render();
+  EXPECT_NE(
+      rendered.find("# witness witness1\nhostssl replication \"replicator\" 10.20.20.3/32 scram-sha-256\n"
+                    "# END"),
+      std::string::npos)
+      << rendered;
+  EXPECT_EQ(block.connections().size(), 3U);
+  const auto found = find_block(rendered);
+  ASSERT_TRUE(found.has_value() && found->has_value());
+  EXPECT_EQ(**found, block);
+}
+
+TEST(HbaBlock, WitnessAloneIsABlock) {
+  HbaBlock block = example();
+  block.members = {{"witness1", "10.20.20.3/32", HbaMember::kWitness}};
+  const auto found = find_block(block.render());
+  ASSERT_TRUE(found.has_value() && found->has_value());
+  EXPECT_EQ((*found)->members, block.members);
+  EXPECT_EQ(with(with(kInitdb, block), block), with(kInitdb, block));
+}
+
 TEST(HbaBlock, GoesToTheEndWhereNoRuleIsInItsWay) {
   EXPECT_EQ(with(kInitdb), std::string(kInitdb) + std::string(kRendered));
 }

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+
+#include "base/number.h"
 
 namespace standfast::pg {
 namespace {
@@ -157,12 +158,8 @@ std::optional<Network> parse_address(std::string_view text) {
 }
 
 std::optional<unsigned> parse_prefix(std::string_view digits, unsigned limit) {
-  unsigned bits = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-  if (digits.empty() || error != std::errc() || end != digits.data() + digits.size() || bits > limit) {
-    return std::nullopt;
-  }
-  return bits;
+  const auto bits = base::parse_number<unsigned>(digits);
+  return bits && *bits <= limit ? bits : std::nullopt;
 }
 
 /// "10.0.0.0/8", "::1".

@@ -39,6 +39,12 @@ constexpr const char* kMonitorPasswordKey = "mw";
 constexpr const char* kMonitorDatabaseKey = "md";
 constexpr const char* kFingerprintKey = "f";
 constexpr const char* kCaKey = "c";
+constexpr const char* kKindKey = "k";
+constexpr const char* kWitnessKind = "witness";
+constexpr const char* kAgentHostKey = "ah";
+constexpr const char* kAgentPortKey = "ap";
+constexpr const char* kAgentFingerprintKey = "af";
+constexpr const char* kAgentSecretKey = "as";
 
 Error bad_token(std::string_view what, std::string_view hint) {
   return Error(ErrorCode::kToken, std::string(what), std::string(hint));
@@ -97,7 +103,25 @@ std::string crc_of(std::string_view text) {
   return fmt::format("{:08x}", crc.value());
 }
 
+Result<void> check_agent(const Token& token) {
+  if (!token.agent) return base::ok();
+  const TokenAgent& agent = *token.agent;
+  const std::string& secret = agent.secret.reveal();
+  if (token.kind != TokenKind::kStandby) return missing_field("agent: a witness has none");
+  if (!is_presentable(agent.host) || agent.host.size() > kMaxTokenHostBytes) {
+    return missing_field("host of the agent");
+  }
+  if (agent.port == 0) return missing_field("port of the agent");
+  if (!is_fingerprint(agent.ca_sha256)) return missing_field("fingerprint of the certificate authority");
+  if (secret.empty() || secret.size() > kMaxTokenSecretBytes ||
+      !std::all_of(secret.begin(), secret.end(), is_base64url)) {
+    return missing_field("secret for the agent");
+  }
+  return base::ok();
+}
+
 Result<void> check_fields(const Token& token) {
+  constexpr std::size_t kOfEveryKind = 4;
   const std::array<std::pair<std::string_view, std::string_view>, 7> fields = {{
       {token.host, "host"},
       {token.replication_user, "replication user"},
@@ -107,8 +131,10 @@ Result<void> check_fields(const Token& token) {
       {token.monitor_password.reveal(), "monitor password"},
       {token.monitor_database, "monitor database"},
   }};
-  for (const auto& [value, name] : fields) {
-    if (!is_presentable(value)) return missing_field(name);
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const auto& [value, name] = fields[i];
+    const bool is_needed = i < kOfEveryKind || token.kind == TokenKind::kStandby;
+    if (is_needed ? !is_presentable(value) : !value.empty()) return missing_field(name);
   }
   if (token.port == 0) return missing_field("port");
   if (token.system_id.value() == 0) return missing_field("system identifier");
@@ -118,7 +144,7 @@ Result<void> check_fields(const Token& token) {
   if (token.ca_der.size() > kMaxTokenCaBytes || (!token.ca_der.empty() && !token.certificate_sha256)) {
     return missing_field("certificate of a CA");
   }
-  return base::ok();
+  return check_agent(token);
 }
 
 /// The three parts of a token, after its word: version, payload, checksum.
@@ -152,6 +178,30 @@ Result<std::string> text_field(const Json& json, const char* key, std::string_vi
   return found->get<std::string>();
 }
 
+Result<std::uint16_t> port_field(const Json& json, const char* key, std::string_view name) {
+  const auto port = json.find(key);
+  if (port == json.end() || !port->is_number_unsigned() ||
+      port->get<std::uint64_t>() > std::numeric_limits<std::uint16_t>::max()) {
+    return missing_field(name);
+  }
+  return port->get<std::uint16_t>();
+}
+
+/// All of its fields, or none.
+Result<std::optional<TokenAgent>> agent_from_json(const Json& json) {
+  const std::array<const char*, 4> keys = {kAgentHostKey, kAgentPortKey, kAgentFingerprintKey,
+                                           kAgentSecretKey};
+  if (std::none_of(keys.begin(), keys.end(), [&](const char* key) { return json.contains(key); })) {
+    return std::optional<TokenAgent>();
+  }
+  TokenAgent agent;
+  agent.host = TRY(text_field(json, kAgentHostKey, "host of the agent"));
+  agent.port = TRY(port_field(json, kAgentPortKey, "port of the agent"));
+  agent.ca_sha256 = TRY(text_field(json, kAgentFingerprintKey, "fingerprint of the certificate authority"));
+  agent.secret = Secret(TRY(text_field(json, kAgentSecretKey, "secret for the agent")));
+  return std::optional(std::move(agent));
+}
+
 Result<Token> token_from_json(const Json& json) {
   const auto version = json.find(kVersionKey);
   if (version == json.end() || !version->is_number_unsigned()) return missing_field("version");
@@ -159,21 +209,21 @@ Result<Token> token_from_json(const Json& json) {
   if (version->get<std::uint64_t>() != kTokenVersion) return missing_field("version");
   Token token;
   token.host = TRY(text_field(json, kHostKey, "host"));
-  const auto port = json.find(kPortKey);
-  if (port == json.end() || !port->is_number_unsigned() ||
-      port->get<std::uint64_t>() > std::numeric_limits<std::uint16_t>::max()) {
-    return missing_field("port");
-  }
-  token.port = port->get<std::uint16_t>();
+  token.port = TRY(port_field(json, kPortKey, "port"));
   token.replication_user = TRY(text_field(json, kReplicationUserKey, "replication user"));
   token.replication_password = Secret(TRY(text_field(json, kReplicationPasswordKey, "replication password")));
   token.slot = TRY(text_field(json, kSlotKey, "slot"));
   const auto system_id = SystemId::parse(TRY(text_field(json, kSystemIdKey, "system identifier")));
   if (!system_id) return missing_field("system identifier");
   token.system_id = *system_id;
-  token.monitor_user = TRY(text_field(json, kMonitorUserKey, "monitor user"));
-  token.monitor_password = Secret(TRY(text_field(json, kMonitorPasswordKey, "monitor password")));
-  token.monitor_database = TRY(text_field(json, kMonitorDatabaseKey, "monitor database"));
+  if (json.contains(kKindKey)) {
+    if (TRY(text_field(json, kKindKey, "kind")) != kWitnessKind) return newer_version();
+    token.kind = TokenKind::kWitness;
+  } else {
+    token.monitor_user = TRY(text_field(json, kMonitorUserKey, "monitor user"));
+    token.monitor_password = Secret(TRY(text_field(json, kMonitorPasswordKey, "monitor password")));
+    token.monitor_database = TRY(text_field(json, kMonitorDatabaseKey, "monitor database"));
+  }
   if (json.contains(kFingerprintKey)) {
     token.certificate_sha256 = TRY(text_field(json, kFingerprintKey, "certificate fingerprint"));
   }
@@ -182,6 +232,7 @@ Result<Token> token_from_json(const Json& json) {
     if (!ca || ca->empty()) return missing_field("certificate of a CA");
     token.ca_der = *ca;
   }
+  token.agent = TRY(agent_from_json(json));
   TRY(check_fields(token));
   return token;
 }
@@ -198,11 +249,21 @@ Result<Secret> encode_token(const Token& token) {
   json[kReplicationPasswordKey] = token.replication_password.reveal();
   json[kSlotKey] = token.slot;
   json[kSystemIdKey] = token.system_id.to_string();
-  json[kMonitorUserKey] = token.monitor_user;
-  json[kMonitorPasswordKey] = token.monitor_password.reveal();
-  json[kMonitorDatabaseKey] = token.monitor_database;
+  if (token.kind == TokenKind::kWitness) {
+    json[kKindKey] = kWitnessKind;
+  } else {
+    json[kMonitorUserKey] = token.monitor_user;
+    json[kMonitorPasswordKey] = token.monitor_password.reveal();
+    json[kMonitorDatabaseKey] = token.monitor_database;
+  }
   if (token.certificate_sha256) json[kFingerprintKey] = *token.certificate_sha256;
   if (!token.ca_der.empty()) json[kCaKey] = base::to_base64url(token.ca_der);
+  if (token.agent) {
+    json[kAgentHostKey] = token.agent->host;
+    json[kAgentPortKey] = token.agent->port;
+    json[kAgentFingerprintKey] = token.agent->ca_sha256;
+    json[kAgentSecretKey] = token.agent->secret.reveal();
+  }
   std::string text;
   try {
     text = fmt::format("{}{}.{}", kWord, kTokenVersion, base::to_base64url(json.dump()));

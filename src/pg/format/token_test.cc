@@ -37,11 +37,74 @@ std::string sealed(std::string_view json) {
   return fmt::format("{}.{:08x}", body, crc.value());
 }
 
+TEST(Token, WitnessHasNoMonitorInItAndComesBackAsOne) {
+  Token token = example();
+  token.kind = TokenKind::kWitness;
+  EXPECT_FALSE(encode_token(token)) << "a password too many";
+  token.monitor_user = token.monitor_database = "";
+  token.monitor_password = Secret();
+  const auto encoded = encode_token(token);
+  ASSERT_TRUE(encoded);
+  EXPECT_EQ(decode_token(encoded->reveal()).value(), token);
+}
+
+TEST(Token, KindThatIsNotKnownIsOfANewerVersion) {
+  const auto refused = decode_token(sealed(
+      R"({"v":1,"h":"a","p":1,"u":"r","w":"x","s":"s","i":"7","k":"arbiter","mu":"m","mw":"y","md":"d"})"));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("newer version"), std::string::npos);
+}
+
 TEST(Token, ComesBackAsItWas) {
   Token token = example();
   EXPECT_EQ(decode_token(encode_token(token)->reveal()).value(), token);
   token.certificate_sha256.reset();
   EXPECT_EQ(decode_token(encode_token(token)->reveal()).value(), token);
+}
+
+Token with_agent() {
+  Token token = example();
+  token.agent = TokenAgent{.host = "fd00::1",
+                           .port = 7432,
+                           .ca_sha256 = std::string(64, 'c'),
+                           .secret = Secret("b0rrowed-secret_of_the_agent")};
+  return token;
+}
+
+TEST(Token, AgentComesBackAsItWas) {
+  EXPECT_EQ(decode_token(encode_token(with_agent())->reveal()).value(), with_agent());
+}
+
+TEST(Token, AgentIsWholeAndWithinItsBounds) {
+  const auto refused = [](const auto& change) {
+    Token token = with_agent();
+    change(*token.agent);
+    return !encode_token(token).has_value();
+  };
+  EXPECT_TRUE(refused([](TokenAgent& agent) { agent.host = ""; }));
+  EXPECT_TRUE(refused([](TokenAgent& agent) { agent.host = std::string(256, 'h'); }));
+  EXPECT_TRUE(refused([](TokenAgent& agent) { agent.port = 0; }));
+  EXPECT_TRUE(refused([](TokenAgent& agent) { agent.ca_sha256 = std::string(64, 'C'); }));
+  EXPECT_TRUE(refused([](TokenAgent& agent) { agent.secret = Secret(); }));
+  EXPECT_TRUE(refused([](TokenAgent& agent) { agent.secret = Secret("with a blank"); }));
+  EXPECT_TRUE(refused([](TokenAgent& agent) { agent.secret = Secret(std::string(257, 's')); }));
+  EXPECT_FALSE(refused([](TokenAgent& agent) { agent.secret = Secret(std::string(256, 's')); }));
+  Token witness = with_agent();
+  witness.kind = TokenKind::kWitness;
+  witness.monitor_user = witness.monitor_database = "";
+  witness.monitor_password = Secret();
+  EXPECT_FALSE(encode_token(witness).has_value()) << "a witness is no member";
+
+  const std::string fields =
+      R"({"v":1,"h":"a","p":1,"u":"r","w":"x","s":"s","i":"7","mu":"m","mw":"y","md":"d")";
+  EXPECT_TRUE(decode_token(sealed(fields + "}")).has_value());
+  for (const std::string_view half :
+       {R"("ah":"a")", R"("ah":"a","ap":7432)", R"("ah":"a","ap":70000,"af":"x","as":"y")",
+        R"("ah":"a","ap":"7432","af":"x","as":"y")", R"("as":"y")"}) {
+    const auto decoded = decode_token(sealed(fmt::format("{},{}}}", fields, half)));
+    ASSERT_FALSE(decoded.has_value()) << half;
+    EXPECT_EQ(decoded.error().code, ErrorCode::kToken);
+  }
 }
 
 TEST(Token, APasteThatWasWrappedIsTaken) {

@@ -31,6 +31,8 @@ class Version {
   constexpr bool base_backup_takes_option_list() const { return major() >= 15; }
   constexpr bool base_backup_is_one_typed_stream() const { return major() >= 15; }
   constexpr bool has_backup_manifest() const { return major() >= 13; }
+  constexpr bool manifest_names_its_system() const { return major() >= 17; }     // version 2 of it
+  constexpr bool has_wal_summaries() const { return major() >= 17; }             // pg_wal/summaries
   constexpr bool backup_functions_are_renamed() const { return major() >= 15; }  // pg_backup_start
   constexpr bool create_slot_takes_option_list() const { return major() >= 15; }
   constexpr bool has_read_replication_slot() const { return major() >= 15; }

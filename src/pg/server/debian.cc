@@ -1,11 +1,11 @@
 #include "pg/server/debian.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "pg/format/conf_file.h"
 #include "pg/server/conf_tree.h"
 
@@ -20,10 +20,8 @@ constexpr std::size_t kMaxNameBytes = 100;
 constexpr std::uint64_t kMaxSmallFileBytes = 64U << 10U;
 
 std::optional<int> major_in(std::string_view digits) {
-  int major = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), major);
-  const bool is_whole = error == std::errc() && end == digits.data() + digits.size();
-  return is_whole && digits.size() == 2 && major >= 10 ? std::optional(major) : std::nullopt;
+  const auto major = base::parse_number<int>(digits);
+  return major && digits.size() == 2 && *major >= 10 ? major : std::nullopt;
 }
 
 bool is_cluster_name(std::string_view name) {

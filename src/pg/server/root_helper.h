@@ -10,11 +10,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "env/stop_event.h"
 
 namespace standfast::server {
+
+/// That runs the agent of this host.
+inline constexpr std::string_view kAgentUnit = "standfast-agent.service";
 
 enum class UnitAction { kStart, kStop, kRestart };
 
@@ -34,6 +38,9 @@ class RootHelper {
   /// systemctl start|stop|restart of a unit that runs the data directory this command was started for.
   virtual base::Result<void> control_unit(UnitAction action, const std::string& unit,
                                           const env::Wait& wait) = 0;
+  /// Writes into the agent's configuration which data directory this command was started for, enables
+  /// kAgentUnit, and starts it, anew if it runs.
+  virtual base::Result<void> enable_agent(const env::Wait& wait) = 0;
   /// Lets a standby that the user named in to the port, or not any more.
   virtual base::Result<FirewallAnswer> change_firewall(const FirewallRequest& request,
                                                        const env::Wait& wait) = 0;

@@ -195,19 +195,24 @@ Result<void> write_new(env::FileSystem& files, const std::string& path, std::str
 
 }  // namespace
 
+Result<NewCertificate> make_self_signed_certificate(const CertificateOptions& options) {
+  const Key key(EVP_EC_gen("P-256"));
+  if (!key) return openssl_failed("make a private key");
+  const Certificate certificate = TRY(make_certificate(*key, options));
+  return NewCertificate{.certificate_pem = TRY(certificate_pem(*certificate)),
+                        .key_pem = TRY(key_pem(*key)),
+                        .sha256_hex = TRY(fingerprint(*certificate))};
+}
+
 Result<CertificateFiles> make_server_certificate(env::FileSystem& files, const std::string& directory,
                                                  const CertificateOptions& options) {
   CertificateFiles result{directory + "/server.crt", directory + "/server.key", ""};
   TRY(refuse_existing(files, result.certificate));
   TRY(refuse_existing(files, result.key));
-  const Key key(EVP_EC_gen("P-256"));
-  if (!key) return openssl_failed("make a private key");
-  const Certificate certificate = TRY(make_certificate(*key, options));
-  result.sha256_hex = TRY(fingerprint(*certificate));
-  const std::string certificate_text = TRY(certificate_pem(*certificate));
-  const Secret key_text = TRY(key_pem(*key));
-  TRY(write_new(files, result.key, key_text.reveal(), 0600));
-  if (auto written = write_new(files, result.certificate, certificate_text, 0644); !written) {
+  const NewCertificate made = TRY(make_self_signed_certificate(options));
+  result.sha256_hex = made.sha256_hex;
+  TRY(write_new(files, result.key, made.key_pem.reveal(), 0600));
+  if (auto written = write_new(files, result.certificate, made.certificate_pem, 0644); !written) {
     static_cast<void>(files.remove_file(result.key));
     return std::move(written).error();
   }

@@ -3,7 +3,7 @@
 // addresses in it.
 //
 // Threading: any thread. Ownership: values.
-// Invariant: never replaces a file; the key is 0600 from its first byte on; both are durable.
+// Invariant, of the files: never replaces one; the key is 0600 from its first byte on; both are durable.
 // Fails: kInUse when server.crt or server.key is there already, kUsage for an address that is none, kIo,
 // kPermission, kDiskFull.
 #pragma once
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "env/file_system.h"
 
 namespace standfast::server {
@@ -23,10 +24,17 @@ struct CertificateOptions {
   int valid_days = 3650;
 };
 
+struct NewCertificate {
+  std::string certificate_pem;
+  base::Secret key_pem;
+  std::string sha256_hex;  ///< of the DER form, as client::PeerCertificate has it
+};
+base::Result<NewCertificate> make_self_signed_certificate(const CertificateOptions& options);
+
 struct CertificateFiles {
   std::string certificate;  ///< DIR/server.crt
   std::string key;          ///< DIR/server.key
-  std::string sha256_hex;   ///< of the DER form, as client::PeerCertificate has it
+  std::string sha256_hex;
 };
 
 base::Result<CertificateFiles> make_server_certificate(env::FileSystem& files, const std::string& directory,

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "env/process.h"
 #include "pg/server/cluster.h"
 
@@ -39,10 +40,8 @@ std::string_view word_of(UnitAction action) {
 }
 
 std::optional<int> major_in(std::string_view digits) {
-  int major = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), major);
-  const bool is_whole = error == std::errc() && end == digits.data() + digits.size();
-  return is_whole && digits.size() <= 2 && major > 0 ? std::optional(major) : std::nullopt;
+  const auto major = base::parse_number<int>(digits);
+  return major && digits.size() <= 2 && *major > 0 ? major : std::nullopt;
 }
 
 bool is_cluster_name(std::string_view name) {
@@ -70,6 +69,13 @@ std::vector<std::string> list_postgres_units(env::FileSystem& files,
 bool systemd_runs() {
   // sd_booted(3)
   return access("/run/systemd/system", F_OK) == 0;
+}
+
+bool is_unit_installed(env::FileSystem& files, std::string_view unit) {
+  return std::any_of(std::begin(kUnitFolders), std::end(kUnitFolders), [&](std::string_view folder) {
+    const auto found = files.inspect_following(fmt::format("{}/{}", folder, unit));
+    return found && *found;
+  });
 }
 
 std::optional<int> major_of_unit(std::string_view unit) {
@@ -227,15 +233,25 @@ std::vector<std::string> systemctl_arguments(UnitAction action, const std::strin
   return {std::string(word_of(action)), "--", unit};
 }
 
-Result<void> run_systemctl(UnitAction action, const std::string& unit, const env::Wait& wait) {
-  const std::string word(word_of(action));
-  env::Command command{.argv = systemctl_arguments(action, unit), .set_env = {{"LC_ALL", "C"}}};
-  command.argv.insert(command.argv.begin(), systemctl());
+namespace {
+
+Result<void> run_verb(const std::string& verb, const std::string& unit, const env::Wait& wait) {
+  const env::Command command{.argv = {systemctl(), verb, "--", unit}, .set_env = {{"LC_ALL", "C"}}};
   const auto result = TRY(env::run_command(command, wait));
   if (result.exit_code == 0) return base::ok();
   const std::string said = result.errors.substr(0, std::min<std::size_t>(result.errors.find('\n'), 300));
-  return Error(ErrorCode::kServerControl, fmt::format("systemctl {} {} failed: {}", word, unit, said),
+  return Error(ErrorCode::kServerControl, fmt::format("systemctl {} {} failed: {}", verb, unit, said),
                fmt::format("See journalctl -u {}.", unit));
+}
+
+}  // namespace
+
+Result<void> run_systemctl(UnitAction action, const std::string& unit, const env::Wait& wait) {
+  return run_verb(systemctl_arguments(action, unit).front(), unit, wait);
+}
+
+Result<void> enable_unit(const std::string& unit, const env::Wait& wait) {
+  return run_verb("enable", unit, wait);
 }
 
 }  // namespace standfast::server

@@ -34,6 +34,8 @@ inline constexpr base::Seconds kSystemctlQuestionTimeout{10};
 
 /// Whether systemd is process 1 here.
 bool systemd_runs();
+/// Whether there is a file of that unit.
+bool is_unit_installed(env::FileSystem& files, std::string_view unit);
 /// The unit that runs this data directory; none where there is no systemd.
 base::Result<std::optional<std::string>> find_unit(env::FileSystem& files, const std::string& data_directory,
                                                    int major, const env::Wait& wait);
@@ -61,6 +63,8 @@ base::Result<UnitState> read_unit_state(const std::string& unit, const env::Wait
 bool unit_is_in_charge(const std::string& unit, const env::Wait& wait);
 /// systemctl start|stop|restart UNIT; only for root.
 base::Result<void> run_systemctl(UnitAction action, const std::string& unit, const env::Wait& wait);
+/// systemctl enable UNIT; only for root.
+base::Result<void> enable_unit(const std::string& unit, const env::Wait& wait);
 
 // The parts, for tests.
 
