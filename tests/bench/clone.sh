@@ -12,36 +12,21 @@ cd "$(dirname "$0")/../.."
 standfast=$(realpath "${1:-build/release/standfast}")
 scale=${2:-200}
 pairs=${3:-5}
-bin=${PG_BIN:-/usr/lib/postgresql/15/bin}
-user=${BENCH_USER:-postgres}
-port=${BENCH_PORT:-6499}
-work=$(mktemp -d "${TMPDIR:-/tmp}/standfast-bench-XXXXXX")
-[ "$(id -u)" != 0 ] || chown "$user" "$work"
+default_port=6499
+. tests/bench/lib.sh
 
-as_user() {
-  if [ "$(id -u)" = 0 ]; then runuser -u "$user" -- "$@"; else "$@"; fi
-}
-clean_up() {
-  as_user "$bin/pg_ctl" -D "$work/primary" -m immediate stop >/dev/null 2>&1 || true
-  rm -rf "$work"
-}
-trap clean_up EXIT
-
-as_user "$bin/initdb" -k -A trust -U postgres -D "$work/primary" >/dev/null
-as_user tee -a "$work/primary/postgresql.conf" >/dev/null <<CONF
-port = $port
-listen_addresses = '127.0.0.1'
-unix_socket_directories = '$work'
+start_primary -k <<CONF
 shared_buffers = 128MB
 max_wal_size = 8GB
 autovacuum = off
 CONF
-as_user "$bin/pg_ctl" -D "$work/primary" -l "$work/log" -w start >/dev/null
 as_user "$bin/pgbench" -h "$work" -p "$port" -U postgres -i -q -s "$scale" postgres >/dev/null 2>&1
-as_user "$bin/psql" -h "$work" -p "$port" -U postgres -qc checkpoint
+sql CHECKPOINT
 
 /usr/bin/python3 -B - "$standfast" "$bin" "$work" "$port" "$pairs" "$user" <<'PYTHON'
-import os, pwd, shutil, statistics, subprocess, sys, time
+import os, shutil, statistics, subprocess, sys, time
+
+import bench_user
 
 standfast, bin_directory, work, port, pairs, user = sys.argv[1:]
 target = os.path.join(work, "copy")
@@ -53,11 +38,7 @@ programs = {
 
 
 def become_user():
-    if os.getuid() == 0:
-        entry = pwd.getpwnam(user)
-        os.initgroups(user, entry.pw_gid)
-        os.setgid(entry.pw_gid)
-        os.setuid(entry.pw_uid)
+    bench_user.become(user)
 
 
 def drop_caches():
