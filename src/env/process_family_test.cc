@@ -51,7 +51,7 @@ TEST(KillWithChildren, EndsAllOfThemAndSaysHowMany) {
   close(ends[1]);
   char byte = 0;
   for (int i = 0; i < 3; ++i) ASSERT_EQ(read(ends[0], &byte, 1), 1);
-  const auto killed = kill_with_children(posix_file_system(), pid, Wait::for_at_most(20s));
+  const auto killed = kill_with_children(posix_file_system(), pid, Wait::for_at_most(60s));
   ASSERT_TRUE(killed.has_value()) << killed.error().message;
   EXPECT_EQ(*killed, 3U);
   EXPECT_EQ(read(ends[0], &byte, 1), 0) << "one of them still holds the pipe";
@@ -79,7 +79,7 @@ TEST(KillWithChildren, OfADaemonThatWasAdoptedNothingIsLeft) {
   close(ids[1]);
   char byte = 0;
   for (int i = 0; i < 3; ++i) ASSERT_EQ(read(ends[0], &byte, 1), 1);
-  const auto killed = kill_with_children(posix_file_system(), daemon, Wait::for_at_most(20s));
+  const auto killed = kill_with_children(posix_file_system(), daemon, Wait::for_at_most(60s));
   ASSERT_TRUE(killed.has_value()) << killed.error().message;
   EXPECT_EQ(*killed, 3U);
   EXPECT_NE(kill(daemon, 0), 0);
@@ -91,7 +91,7 @@ TEST(KillWithChildren, OfNoProcessIsNothing) {
   const pid_t pid = fork();
   if (pid == 0) _exit(0);
   ASSERT_EQ(waitpid(pid, nullptr, 0), pid);
-  const auto killed = kill_with_children(posix_file_system(), pid, Wait::for_at_most(20s));
+  const auto killed = kill_with_children(posix_file_system(), pid, Wait::for_at_most(60s));
   ASSERT_TRUE(killed.has_value());
   EXPECT_EQ(*killed, 0U);
 }

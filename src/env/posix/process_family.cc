@@ -36,9 +36,9 @@ bool read_number(std::string_view text, Number& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-/// And takes its status, where it is a child of ours.
+/// And takes its status, where it is a child of ours: such a one has not ended before that can be had.
 bool has_ended(FileSystem& files, const Known& process) {
-  waitpid(process.pid, nullptr, WNOHANG);
+  if (waitpid(process.pid, nullptr, WNOHANG) == 0) return false;
   const auto stat = stat_of_process(files, process.pid);
   return !stat || stat->start_ticks != process.start_ticks || stat->state == 'Z' || stat->state == 'X';
 }
