@@ -1,8 +1,10 @@
 """Clusters as the packages lay them out: Debian's, with the configuration in /etc, and PGDG's, with a systemd unit.
 Where a cluster is found without being named, by what it is started, and what of its host a standby keeps."""
 
+import os
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,11 @@ def lsclusters(host):
     return [tuple(line.split()[1:4]) for line in lines]
 
 
+def is_copied(folder):
+    """Whether the first database lies somewhere below it. By what passes over folders that are renamed meanwhile."""
+    return any(path.endswith("/base/1") and "PG_VERSION" in names for path, _, names in os.walk(folder))
+
+
 def carry_token(h1, h2, user="postgres"):
     (token,) = h1.secrets.rglob("pgstandby1.token")
     return h2.write("token", token.read_text(), user=user)
@@ -50,7 +57,7 @@ def test_seed_on_debian_without_naming_a_directory(pair, who):
     h1, h2 = pair
     data = make_cluster(h1, start=True)
     hba_before = (etc(h1) / "pg_hba.conf").read_text()
-    setup = h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=90, **who).expect(0)
+    setup = h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=180, **who).expect(0)
     assert f"found PostgreSQL 15 (Debian's 15/main) in {MAIN}, port 5432, running" in setup.out
     assert (etc(h1) / "pg_hba.conf").read_text().startswith(hba_before)
     assert not (data / "pg_hba.conf").exists()
@@ -62,7 +69,7 @@ def test_seed_on_debian_without_naming_a_directory(pair, who):
     planned = h2.standfast("join", "--token-file", token, "--dry-run", **who).expect(0)
     assert "would make it Debian's cluster 15/main: /usr/bin/pg_createcluster" in planned.out
     assert lsclusters(h2) == [] and not (h2.home / "15").exists()
-    joined = h2.standfast("join", "--token-file", token, timeout=120, **who).expect(0)
+    joined = h2.standfast("join", "--token-file", token, timeout=180, **who).expect(0)
     assert f"the cluster is Debian's 15/main, in {MAIN}" in joined.out
     assert "started with: pg_ctlcluster 15 main start" in joined.out
 
@@ -88,7 +95,7 @@ def test_seed_on_debian_without_naming_a_directory(pair, who):
 
 def test_init_on_debian_makes_a_cluster_that_debian_knows(pair):
     h1, h2 = pair
-    setup = h1.standfast("primary", "setup", "--init", "--standby", h2.address, timeout=90, **AS_ROOT).expect(0)
+    setup = h1.standfast("primary", "setup", "--init", "--standby", h2.address, timeout=180, **AS_ROOT).expect(0)
     assert f"the cluster is Debian's 15/main, in {MAIN}" in setup.out
     data = h1.home / "15" / "main"
     assert lsclusters(h1) == [("main", "5432", "online")]
@@ -98,12 +105,12 @@ def test_init_on_debian_makes_a_cluster_that_debian_knows(pair):
     assert "nothing was changed" in again.out
     # Another one beside it, by its name alone.
     h1.standfast("primary", "setup", "--init", "--cluster", "15/second", "-p", "5433", "--standby", h2.address,
-                 timeout=90, **AS_ROOT).expect(0)
+                 timeout=180, **AS_ROOT).expect(0)
     assert lsclusters(h1) == [("main", "5432", "online"), ("second", "5433", "online")]
     assert sorted(path.name for path in data.parent.iterdir()) == ["main", "second"]
     # And one of Debian's in a place of one's own.
     h1.standfast("primary", "setup", "--init", "--cluster", "15/third", "-D", h1.data, "-p", "5434", "--standby",
-                 h2.address, timeout=90, **AS_ROOT).expect(0)
+                 h2.address, timeout=180, **AS_ROOT).expect(0)
     assert lsclusters(h1)[2] == ("third", "5434", "online") and not (h1.data / "postgresql.conf").exists()
 
 
@@ -122,10 +129,32 @@ def test_killed_init_is_finished_by_the_next(pair):
         if (h1.home / "15" / "main" / "postmaster.opts").exists():
             break  # it got as far as the start; what comes then is another test's
     assert killed >= 2
-    h1.standfast(*init, "--restart", timeout=120, **AS_OWNER).expect(0)
+    h1.standfast(*init, "--restart", timeout=180, **AS_OWNER).expect(0)
     assert lsclusters(h1) == [("main", "5432", "online")]
     assert sorted(path.name for path in (h1.home / "15").iterdir()) == ["main"]
     assert h1.psql("SHOW listen_addresses", data=h1.home / "15" / "main") == "*"
+
+
+def test_init_waits_for_a_drop_that_a_killed_run_left_at_work(pair):
+    """It would drop what this run makes."""
+    h1, h2 = pair
+    init = ["primary", "setup", "--init", "--standby", h2.address]
+    real = h1.write("pg_dropcluster", Path("/usr/bin/pg_dropcluster").read_text(), mode=0o755)
+    held = h1.write("held", "")
+    h1.bind("/usr/bin/pg_dropcluster", h1.write(
+        "dropcluster", "#!/bin/sh\n[ -e /tmp/dropping ] || { touch /tmp/dropping\n"
+        f"while [ -e {held} ]; do sleep 0.1; done; }}\nexec {real} \"$@\"\n", mode=0o755))
+    for reached in (etc(h1), h1.folder / "tmp" / "dropping"):
+        running = h1.start(h1.standfast_command(*init), env=AS_OWNER["env"])
+        wait_until(lambda: reached.exists() or not running.alive, 60, reached)
+        running.signal(signal.SIGKILL)
+        assert running.wait().code == -signal.SIGKILL
+    running = h1.start(h1.standfast_command(*init, "--restart"), env=AS_OWNER["env"])
+    with pytest.raises(AssertionError, match="waited in vain"):
+        wait_until(lambda: not etc(h1).exists() or not running.alive, 3, "waited in vain")
+    held.unlink()
+    running.wait(180).expect(0)
+    assert lsclusters(h1) == [("main", "5432", "online")]
 
 
 @pytest.mark.parametrize("place", ["folder", "mount point"])
@@ -140,13 +169,13 @@ def test_plain_primary_and_debian_standby_in_an_empty_place(pair, place):
     if place == "mount point":
         h2.tmpfs(versions / "main", 300)
     running = h2.start(h2.standfast_command("join", "--token-file", carry_token(h1, h2), "-r", "1M"), env=AS_OWNER["env"])
-    wait_until(lambda: not list(versions.glob("*.standfast-create")) and list(versions.rglob("base/1/PG_VERSION"))
-               and etc(h2).exists(), 60, "the copy to be on its way")
+    wait_until(lambda: not list(versions.glob("*.standfast-create")) and is_copied(versions)
+               and etc(h2).exists(), 120, "the copy to be on its way")
     running.signal(signal.SIGINT)
     assert running.wait().code == 4
     assert [path.name for path in versions.rglob("*")] == ["main"]
     assert lsclusters(h2) == []
-    joined = h2.standfast("join", "--token-file", h2.folder / "token", timeout=120, **AS_OWNER).expect(0)
+    joined = h2.standfast("join", "--token-file", h2.folder / "token", timeout=180, **AS_OWNER).expect(0)
     assert "its postgresql.conf and pg_hba.conf are those of this host, in /etc/postgresql/15/main" in joined.out
     data = versions / "main"
     assert (data / "postgresql.conf").exists() and data.is_mount() == (place == "mount point")
@@ -165,7 +194,7 @@ def debian_primary(pair):
     """A prepared primary, and the token at a second host that has no cluster."""
     h1, h2 = pair
     make_cluster(h1, start=True)
-    h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=90, **AS_OWNER).expect(0)
+    h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=180, **AS_OWNER).expect(0)
     return h1, h2, carry_token(h1, h2)
 
 
@@ -179,7 +208,7 @@ def test_standby_keeps_the_configuration_of_its_host(debian_primary):
     hba = etc(h2) / "pg_hba.conf"
     hba.write_text(hba.read_text() + "# of this host\nhost all all 192.0.2.0/24 scram-sha-256\n")
     kept = {path: path.read_text() for path in (conf, hba)}
-    joined = h2.standfast("join", "--replace", "--token-file", token, timeout=120, **AS_OWNER).expect(0)
+    joined = h2.standfast("join", "--replace", "--token-file", token, timeout=180, **AS_OWNER).expect(0)
     assert "max_connections = '100': it was 10 here" in joined.out
     assert {path: path.read_text() for path in (conf, hba)} == kept
     data = h2.home / "15" / "main"
@@ -197,7 +226,7 @@ def test_interrupted_join_takes_back_the_name_it_made(debian_primary):
     running = h2.start(h2.standfast_command("join", "--token-file", token, "-r", "1M"), env=AS_OWNER["env"])
     versions = h2.home / "15"
     wait_until(lambda: etc(h2).exists() and versions.exists() and not (versions / "main").exists()
-               and list(versions.glob("main.standfast*/base")), 60, "the copy to be on its way")
+               and list(versions.glob("main.standfast*/base")), 120, "the copy to be on its way")
     assert lsclusters(h2)[0][0] == "main"
     running.signal(signal.SIGINT)
     assert running.wait().code == 4
@@ -206,7 +235,7 @@ def test_interrupted_join_takes_back_the_name_it_made(debian_primary):
     make_cluster(h2)
     h2.run(["rm", "-r", MAIN]).expect(0)
     running = h2.start(h2.standfast_command("join", "--token-file", token, "-r", "1M"), env=AS_OWNER["env"])
-    wait_until(lambda: list(versions.glob("main.standfast*/base")), 60, "the copy to be on its way")
+    wait_until(lambda: list(versions.glob("main.standfast*/base")), 120, "the copy to be on its way")
     running.signal(signal.SIGINT)
     assert running.wait().code == 4
     assert [path.name for path in etc(h2).parent.iterdir()] == ["main"] and not list(versions.iterdir())
@@ -219,14 +248,14 @@ def test_killed_join_is_finished_by_the_next(debian_primary):
     for marker_seconds in (0.0, 0.4, 1.2, 2.5):
         running = h2.start(h2.standfast_command("join", "--token-file", token, "-r", "8M"), env=AS_OWNER["env"])
         started = lambda: (h2.home / "15").exists() or not running.alive
-        wait_until(started, 30, "the cluster to be begun")
+        wait_until(started, 60, "the cluster to be begun")
         try:
             wait_until(lambda: not running.alive, marker_seconds, "")
         except AssertionError:
             running.signal(signal.SIGKILL)
         killed += running.wait().code == -signal.SIGKILL
     assert killed >= 3
-    h2.standfast("join", "--token-file", token, timeout=120, **AS_OWNER).expect(0)
+    h2.standfast("join", "--token-file", token, timeout=180, **AS_OWNER).expect(0)
     assert lsclusters(h2) == [("main", "5432", "online,recovery")]
     assert sorted(path.name for path in (h2.home / "15").iterdir()) == ["main"]
     h2.standfast("verify", **AS_OWNER).expect(0)
@@ -235,7 +264,7 @@ def test_killed_join_is_finished_by_the_next(debian_primary):
 def test_user_whom_debian_does_not_let_is_told_how(debian_primary):
     _, h2, token = debian_primary
     shutil.chown(h2.folder / "etc", "root", "root")
-    refused = h2.standfast("join", "--token-file", token, timeout=60, **AS_OWNER)
+    refused = h2.standfast("join", "--token-file", token, **AS_OWNER)
     refused.expect_error(5, "pg_createcluster failed", "hint: ", "as root: /usr/bin/pg_createcluster")
     assert not (h2.home / "15").exists() and not list((h2.folder / "etc").iterdir())
 
@@ -295,10 +324,10 @@ def test_debian_cluster_with_its_data_directory_in_an_include(pair):
     h1.run(["mkdir", etc(h1) / "more" / "parts"]).expect(0)
     h1.write(etc(h1) / "more" / "parts" / "10.conf", "".join(moved), mode=0o644)
     h1.run(["pg_ctlcluster", "15", "main", "start"]).expect(0)
-    setup = h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=90, **AS_OWNER).expect(0)
+    setup = h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=180, **AS_OWNER).expect(0)
     assert "found PostgreSQL 15 (Debian's 15/main)" in setup.out
     assert "BEGIN standfast" in (etc(h1) / "pg_hba.conf").read_text()
-    joined = h2.standfast("join", "--token-file", carry_token(h1, h2), timeout=120, **AS_OWNER).expect(0)
+    joined = h2.standfast("join", "--token-file", carry_token(h1, h2), timeout=180, **AS_OWNER).expect(0)
     assert "started with: pg_ctlcluster 15 main start" in joined.out
 
 
@@ -337,13 +366,13 @@ def test_pgdg_servers_are_run_by_their_unit(pair):
     assert ((data / "postgresql.auto.conf").read_text(), (data / "pg_hba.conf").read_text()) == before
     assert systemd.calls() == [] and not list(h1.secrets.rglob("*.token"))
 
-    setup = h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=90, **AS_ROOT).expect(0)
+    setup = h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=180, **AS_ROOT).expect(0)
     assert f"found PostgreSQL 15 ({UNIT}) in {PGDG}, port 5432, running" in setup.out
     assert systemd.calls() == [("restart", UNIT, 0)]
 
     # A unit that is not enabled, and that gives a recovery too little time.
     systemd2, standby = pgdg_cluster(h2, enabled=False, timeout=300)
-    joined = h2.standfast("join", "-D", PGDG, "--token-file", carry_token(h1, h2), timeout=120, **AS_ROOT).expect(0)
+    joined = h2.standfast("join", "-D", PGDG, "--token-file", carry_token(h1, h2), timeout=180, **AS_ROOT).expect(0)
     assert f"started with: systemctl start {UNIT}" in joined.out
     assert f"{UNIT} is not enabled: the server will not be back after a reboot" in joined.err
     assert f"As root: systemctl enable {UNIT}" in joined.err
@@ -376,11 +405,11 @@ def test_interrupted_restart_is_waited_for_before_the_server_is_started_again(pa
     h1.run(["systemctl", "start", UNIT], user="root").expect(0)
     systemd.calls()
     running = h1.start(h1.standfast_command("primary", "setup", "--standby", h2.address, "--restart"), **AS_ROOT)
-    wait_until((recorded / "held").exists, 30, "the server is stopped for its restart")
+    wait_until((recorded / "held").exists, 60, "the server is stopped for its restart")
     running.signal(signal.SIGINT)
-    wait_until(lambda: steps.request_to_root_waits(h1), 10, "the start waits for the restart")
+    wait_until(lambda: steps.request_to_root_waits(h1), 60, "the start waits for the restart")
     (recorded / "go").touch()
-    interrupted = running.wait(90)
+    interrupted = running.wait()
     interrupted.expect_error(4, "The server runs again with the settings it had")
     assert systemd.calls() == [("restart", UNIT, 0), ("start", UNIT, 0)]
     assert h1.psql("SHOW listen_addresses", data=data) == "localhost"
@@ -391,11 +420,11 @@ def test_start_that_systemd_cut_short_says_so(pair):
     steps.set_up_primary(h1, h2)
     systemd, _ = pgdg_cluster(h2, timeout=1)
     token = carry_token(h1, h2)
-    failed = h2.standfast("join", "-D", PGDG, "--token-file", token, timeout=120, **AS_ROOT)
+    failed = h2.standfast("join", "-D", PGDG, "--token-file", token, timeout=180, **AS_ROOT)
     failed.expect_error(19, f"{UNIT} did not start within its TimeoutStartSec", "TimeoutStartSec=infinity")
     assert systemd.calls() == [("start", UNIT, 0)]
     systemd.unit("postgresql-15", data=PGDG)
-    h2.standfast("join", "-D", PGDG, "--token-file", token, timeout=120, **AS_ROOT).expect(0)
+    h2.standfast("join", "-D", PGDG, "--token-file", token, timeout=180, **AS_ROOT).expect(0)
 
 
 def test_debians_umbrella_unit_runs_no_server(pair):
@@ -408,14 +437,14 @@ def test_debians_umbrella_unit_runs_no_server(pair):
     h1.run(["systemctl", "start", "postgresql"], user="root").expect(0)
     h1.run(["systemctl", "start", "postgresql@15-main"], user="root").expect(0)
     systemd.calls()
-    setup = h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=90, **AS_ROOT).expect(0)
+    setup = h1.standfast("primary", "setup", "--standby", h2.address, "--restart", timeout=180, **AS_ROOT).expect(0)
     assert "restarted in" in setup.out
     assert systemd.calls() == [("restart", "postgresql@15-main.service", 0)]
 
     systemd = Systemd(h2)
     systemd.unit("postgresql", kind="oneshot", enabled=False)
     systemd.unit("postgresql@", kind="forking", enabled=False)
-    joined = h2.standfast("join", "--token-file", carry_token(h1, h2), timeout=120, **AS_ROOT).expect(0)
+    joined = h2.standfast("join", "--token-file", carry_token(h1, h2), timeout=180, **AS_ROOT).expect(0)
     assert systemd.calls() == [("start", "postgresql@15-main.service", 0)]
     assert "postgresql.service is not enabled: the server will not be back after a reboot" in joined.err
     h2.standfast("standby", "stop", **AS_ROOT).expect(0)

@@ -1,5 +1,7 @@
 #include "pg/server/debian_create.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -51,34 +53,58 @@ Result<void> run_program(const std::vector<std::string>& argv, const env::Wait& 
                             : fmt::format("This was run: {}", fmt::join(argv, " ")));
 }
 
-/// Whether one of the programs that make a cluster stands in a command line, perhaps behind its interpreter.
-bool is_of_a_maker(std::string_view command_line) {
-  for (int word = 0; word < 3 && !command_line.empty(); ++word) {
+/// The words of a command line of /proc.
+std::vector<std::string> words_of(std::string_view command_line) {
+  std::vector<std::string> words;
+  while (!command_line.empty()) {
     const std::size_t end = std::min(command_line.find('\0'), command_line.size());
-    const std::string name = env::base_name_of(command_line.substr(0, end));
-    if (name == "initdb" || name == "pg_createcluster") return true;
+    words.emplace_back(command_line.substr(0, end));
     command_line.remove_prefix(std::min(end + 1, command_line.size()));
+  }
+  return words;
+}
+
+/// What a program that makes or drops a cluster is known by: the one that drops is not told the directory.
+struct Whose {
+  const DebianName& cluster;
+  const std::string& directory;
+};
+
+bool works_on(const std::vector<std::string>& words, const Whose& whose) {
+  const auto says = [&](const std::string& word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+  };
+  const auto names_directory = [&](const std::string& word) {
+    return word.find(whose.directory) != std::string::npos;
+  };
+  for (std::size_t i = 0; i < std::min(words.size(), std::size_t{3}); ++i) {  // perhaps behind an interpreter
+    const std::string program = env::base_name_of(words[i]);
+    if (program == "initdb" || program == "pg_createcluster")
+      return std::any_of(words.begin(), words.end(), names_directory);
+    if (program == "pg_dropcluster")
+      return says(std::to_string(whose.cluster.major)) && says(whose.cluster.name);
   }
   return false;
 }
 
-/// Whether such a program still works on this directory: that of a run that was killed.
-Result<bool> has_a_program(env::FileSystem& files, const std::string& directory) {
+/// Whether such a program still works on this cluster: that of a run that was killed.
+Result<bool> has_a_program(env::FileSystem& files, const Whose& whose) {
   for (const std::string& name : TRY(files.list("/proc"))) {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     const auto line = env::read_whole_file(files, "/proc/" + name + "/cmdline", kMaxCommandLineBytes);
-    if (line && is_of_a_maker(*line) && line->find(directory) != std::string::npos) return true;
+    if (line && works_on(words_of(*line), whose)) return true;
   }
   return false;
 }
 
-Result<void> wait_for_programs(env::FileSystem& files, const std::string& directory, const env::Wait& wait) {
-  while (TRY(has_a_program(files, directory))) {
+Result<void> wait_for_programs(env::FileSystem& files, const Whose& whose, const env::Wait& wait) {
+  while (TRY(has_a_program(files, whose))) {
     const auto next = base::Deadline::after(base::Milliseconds(100)).earlier(wait.deadline);
     if (env::wait_for(-1, 0, {next, wait.stop}) == env::Ready::kStopped) return env::cancelled_error();
     if (wait.deadline.passed()) {
-      return Error(ErrorCode::kInUse, fmt::format("a program still works in \"{}\"", directory),
-                   "It is the initdb of an earlier run; wait until it is done, then run this again.");
+      return Error(ErrorCode::kInUse, fmt::format("a program still works in \"{}\"", whose.directory),
+                   "It is the initdb or pg_dropcluster of an earlier run; wait until it is done, then run "
+                   "this again.");
     }
   }
   return base::ok();
@@ -150,7 +176,7 @@ Result<void> drop_configuration(env::FileSystem& files, const Mark& mark, const 
 
 Result<void> take_back(env::FileSystem& files, const Mark& mark, const std::string& directory,
                        const env::Wait& wait, const DebianPlaces& places) {
-  TRY(wait_for_programs(files, directory, wait));
+  TRY(wait_for_programs(files, {mark.name, directory}, wait));
   TRY(remove_fresh_directory(files, directory, mark.before));
   const std::string folder =
       fmt::format("{}/{}/{}", places.configuration_root, mark.name.major, mark.name.name);
