@@ -21,6 +21,7 @@ using base::Result;
 using wal::RecordScanner;
 
 constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
+constexpr base::Seconds kOneWrite(2);  ///< more than a write of one buffer takes, but on a disk that hangs
 
 class Check {
  public:
@@ -115,26 +116,43 @@ class Check {
     reporter_.progress({.done_bytes = checked_bytes_, .total_bytes = total_bytes_, .activity = name});
   }
 
+  /// A receiver's write shows its blocks in any order while it is under way: what looks like damage in the
+  /// segment that is being written is looked at again when such a write is over.
   Result<void> check_segment(const SegmentEntry& entry, bool is_last, RecordScanner& scanner) {
+    const RecordScanner before = scanner;
+    const auto findings = check_.findings;
+    const auto first_finding = first_finding_;
+    if (TRY(look_at_segment(entry, is_last, scanner)) == Look::kEnough) return base::ok();
+    if (env::wait_for(-1, 0, {base::Deadline::after(kOneWrite), &stop_}) == env::Ready::kStopped)
+      return env::cancelled_error();
+    scanner = before;
+    check_.findings = findings;
+    first_finding_ = first_finding;
+    TRY(look_at_segment(entry, is_last, scanner));
+    return base::ok();
+  }
+
+  enum class Look : std::uint8_t { kEnough, kMayBeUnderWay };
+
+  Result<Look> look_at_segment(const SegmentEntry& entry, bool is_last, RecordScanner& scanner) {
     std::optional<pg::Lsn> last_page;
     if (is_last && entry.form == SegmentForm::kPartial) last_page = TRY(last_page_of(entry));
     auto segment = TRY(open_segment(files_, options_.folder, entry.timeline, entry.start, segment_bytes_));
-    if (!segment) return base::ok();  // removed since, as the oldest are
+    if (!segment) return Look::kEnough;  // removed since, as the oldest are
     const bool is_open = is_last && segment->entry.form == SegmentForm::kPartial;
     if (is_open) scanner.stop_at_segment_switch();
-    if (!TRY(feed(*segment, scanner))) return base::ok();
+    if (!TRY(feed(*segment, scanner))) return Look::kEnough;
     if (!is_open) {
       judge_whole(*segment, scanner);
-      return base::ok();
+      return Look::kEnough;
     }
     // Where the records of the last segment end there is nothing more: the last one may not be all there, but
     // a page behind it tells of damage.
     const bool goes_on = scanner.damage() && last_page && *last_page >= scanner.position();
-    if (goes_on && !is_stopped_by_switch(scanner)) {
-      find(FindingKind::kDamage, scanner.damage()->at, segment->path,
-           fmt::format("{}, yet WAL goes on at {}", scanner.damage()->what, last_page->to_string()));
-    }
-    return base::ok();
+    if (!goes_on || is_stopped_by_switch(scanner)) return Look::kEnough;
+    find(FindingKind::kDamage, scanner.damage()->at, segment->path,
+         fmt::format("{}, yet WAL goes on at {}", scanner.damage()->what, last_page->to_string()));
+    return Look::kMayBeUnderWay;
   }
 
   static bool is_stopped_by_switch(const RecordScanner& scanner) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "env/forwarding_file_system.h"
 #include "store/test_support.h"
 #include "store/wal_listing.h"
 
@@ -95,6 +96,39 @@ TEST_F(WalCheckTest, FindsDamageInTheSegmentThatIsBeingWritten) {
   EXPECT_EQ(found.findings[0].at, record->start);
   EXPECT_THAT(found.findings[0].what, HasSubstr("yet WAL goes on at"));
   EXPECT_LE(found.timelines[0].valid_end, record->start);
+}
+
+/// A write of some blocks is under way until the file has been looked at through and through.
+class WriteUnderWay final : public env::testing::ForwardingFileSystem {
+ public:
+  WriteUnderWay(FileSystem& files, std::string path, std::string whole)
+      : ForwardingFileSystem(files), path_(std::move(path)), whole_(std::move(whole)) {}
+  base::Result<std::unique_ptr<env::File>> open_for_reading(const std::string& path) override {
+    if (path == path_ && ++opened_ == 3) write_file(*this, path, whole_);
+    return ForwardingFileSystem::open_for_reading(path);
+  }
+
+ private:
+  std::string path_;
+  std::string whole_;
+  int opened_ = 0;
+};
+
+TEST_F(WalCheckTest, WhatIsStillOnItsWayToTheFileIsNoDamage) {
+  put(wal_, 0, 1);
+  const std::string path = path_of(wal_, 2, SegmentForm::kPartial);
+  const std::string whole =
+      wal_.segment(start_of(2)).substr(0, 606'208) + std::string(kSegment - 606'208, '\0');
+  std::string torn = whole;
+  torn.replace(40 * 8192, 8192, 8192, '\0');
+  write_file(files_, path, torn);
+  EXPECT_EQ(check().findings.size(), 1U) << "where it stays so";
+  WriteUnderWay files(files_, path, whole);
+  base::NullReporter reporter;
+  env::StopEvent stop;
+  const WalCheck found = must(check_wal(files, {.folder = kFolder}, reporter, stop));
+  EXPECT_TRUE(found.findings.empty()) << found.findings[0].what;
+  EXPECT_GT(found.timelines[0].valid_end, start_of(2) + 590'000);
 }
 
 TEST_F(WalCheckTest, CutAnywhereTheSegmentThatIsBeingWrittenIsWholeToARecordsEnd) {
