@@ -8,6 +8,7 @@
 #include "clone/interrupted.h"
 #include "clone/journal.h"
 #include "clone/rejoin_aside.h"
+#include "clone/slot_take_up.h"
 #include "clone/source.h"
 #include "clone/staging.h"
 #include "clone/target.h"
@@ -35,11 +36,12 @@ void tell_of_drop(const JournalSlot& slot, base::Reporter& reporter) {
       fmt::format("would drop replication slot \"{}\" of system {}", slot.name, slot.system_id.to_string()));
 }
 
-Result<void> give_slot_up(const CloneOptions& options, const JournalSlot& slot, base::Reporter& reporter) {
+Result<void> give_slot_up(const CloneOptions& options, const JournalSlot& slot,
+                          const CloneEnvironment& environment) {
   const CloneOptions with = TRY(with_noted_connection(options, slot));
-  auto dropped = drop_slot(with.connect, slot.name);
+  auto dropped = drop_own_slot(with.connect, slot, environment.stop);
   if (dropped) {
-    reporter.info(fmt::format("dropped replication slot \"{}\"", slot.name));
+    environment.reporter.info(fmt::format("dropped replication slot \"{}\"", slot.name));
     return base::ok();
   }
   if (dropped.error().sqlstate == kSlotUndefined) return base::ok();
@@ -82,7 +84,7 @@ Result<bool> abandon_rejoin(const CloneOptions& options, const CloneEnvironment&
         fmt::format("would give up a rejoin of \"{}\" that has changed nothing", target));
     return true;
   }
-  if (slot) TRY(give_slot_up(options, *slot, environment.reporter));
+  if (slot) TRY(give_slot_up(options, *slot, environment));
   TRY(remove_rejoin_journal(environment.files, target));
   environment.reporter.info(fmt::format("gave up a rejoin of \"{}\" that has changed nothing", target));
   return true;
@@ -120,7 +122,7 @@ Result<bool> abandon_copy(const CloneOptions& options, const CloneEnvironment& e
   journal->copy.reset();
   journal->kept = false;
   TRY(write_journal(files, claim.target(), *journal));
-  if (journal->slot) TRY(give_slot_up(options, *journal->slot, reporter));
+  if (journal->slot) TRY(give_slot_up(options, *journal->slot, environment));
   TRY(remove_journal(files, claim.target(), *journal));
   return true;
 }

@@ -103,7 +103,8 @@ void StagedClone::State::clean_up() {
     environment.reporter.warn(error.message, hint);
   };
   if (created_slot) {
-    if (auto dropped = drop_slot(options.connect, *created_slot)) {
+    auto dropped = drop_slot(options.connect, *created_slot);
+    if (dropped || dropped.error().sqlstate == kSlotUndefined) {
       environment.reporter.detail("dropped replication slot \"" + *created_slot + "\"");
       if (staging) static_cast<void>(staging->forget_slot());
     } else {

@@ -122,23 +122,26 @@ Result<void> Fetch::create_slots() {
   if (!streams_wal() || options_.slot_use == SlotUse::kNone) return base::ok();
   if (options_.slot_use == SlotUse::kTemporary) return create_temporary_slot();
   if (taken_up_ && taken_up_->slot) return take_up_own_slot(taken_up_->slot->name);
-  client::NewSlot slot{.name = *options_.slot};
-  if (auto created = wal_connection_->create_physical_slot(slot, wait(kCommandTimeout)); !created) {
-    Error error = std::move(created).error();
-    // Without an answer nobody knows whose slot of that name is there now, so it is not dropped.
-    if (error.sqlstate.empty()) {
-      error.hint =
-          fmt::format("The slot may have been created all the same. If it is there and new, drop it: {}.",
-                      drop_statement(slot.name));
-    }
-    return error;
+  const std::string& name = *options_.slot;
+  const client::BackupPosition here{source_.identity.wal_position, source_.identity.timeline};
+  const auto tried = try_slot(*wal_connection_, name, here, client::ReserveWal::kNo, wait(kCommandTimeout));
+  // Noted before it is there: a run that is killed in between leaves none that nobody knows of.
+  const bool is_noted = !tried && tried.error().sqlstate == kSlotUndefined;
+  if (is_noted) {
+    TRY(state_->staging->note_slot(
+        {name, source_.identity.system_id, conninfo_without_secrets(backup_connection_->connection())}));
   }
-  state_->created_slot = slot.name;
-  stream_slot_ = slot.name;
+  if (auto created = wal_connection_->create_physical_slot({.name = name}, wait(kCommandTimeout)); !created) {
+    // Without an answer it may be there all the same, and is dropped as one that is.
+    if (is_noted && created.error().sqlstate.empty()) state_->created_slot = name;
+    if (is_noted && !created.error().sqlstate.empty()) TRY(state_->staging->forget_slot());
+    return created;
+  }
+  state_->created_slot = name;
+  stream_slot_ = name;
   state_->facts.slot_was_created = true;
-  reporter_.detail(fmt::format("created replication slot \"{}\"", slot.name));
-  return state_->staging->note_slot(
-      {slot.name, source_.identity.system_id, conninfo_without_secrets(backup_connection_->connection())});
+  reporter_.detail(fmt::format("created replication slot \"{}\"", name));
+  return base::ok();
 }
 
 Result<void> Fetch::create_temporary_slot() {

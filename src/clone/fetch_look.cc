@@ -4,6 +4,7 @@
 #include "clone/fetch.h"
 #include "clone/old_directory.h"
 #include "clone/recovery_settings.h"
+#include "clone/slot_take_up.h"
 #include "pg/format/sql_text.h"
 
 namespace standfast::clone {
@@ -159,7 +160,7 @@ Result<void> Fetch::remove_what_a_killed_run_left() {
           fmt::format("an interrupted clone from another primary (system identifier {}) left the slot \"{}\"",
                       slot.system_id.to_string(), slot.name),
           fmt::format("Drop it there if it is still there: {}.", drop_statement(slot.name)));
-    } else if (auto dropped = drop_slot(options_.connect, slot.name)) {
+    } else if (auto dropped = drop_own_slot(options_.connect, slot, environment_.stop)) {
       reporter_.info(fmt::format("dropped the slot \"{}\" of an interrupted clone", slot.name));
     } else if (dropped.error().sqlstate != kSlotUndefined) {
       return std::move(dropped).error().with_context(

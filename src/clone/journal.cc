@@ -18,6 +18,7 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr int kFormat = 2;
+constexpr std::string_view kNew = ".new";
 constexpr std::uint64_t kMaxJournalBytes = std::uint64_t{16} << 20U;  // a large pg_wal is listed by name
 
 /// Field 22 of /proc/PID/stat. The name of the program, field 2, may hold blanks and brackets.
@@ -208,8 +209,9 @@ Result<Journal> new_journal(env::FileSystem& files, Placing placing) {
 
 Result<void> create_journal(env::FileSystem& files, const std::string& target, const Journal& journal) {
   const std::string path = journal_path_of(target, journal.placing);
-  // Whole from the beginning: a run that is killed here must not leave half a journal.
-  const std::string own = fmt::format("{}.{}", path, journal.process);
+  // Whole from the beginning: a run that is killed here must not leave half a journal. What it leaves is
+  // written over by the next: only who has the claim comes here.
+  const std::string own = path + std::string(kNew);
   TRY(env::write_file_durably(files, own, text_of(journal), {.mode = 0600}));
   auto created = files.rename_no_replace(own, path);
   if (created) return files.sync_directory(env::parent_of(path));

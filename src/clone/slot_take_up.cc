@@ -37,4 +37,12 @@ Result<void> take_up_slot(client::ReplicationConnection& connection, const Clone
   return connection.create_physical_slot({.name = name}, wait(kCommandTimeout));
 }
 
+Result<void> drop_own_slot(const client::ConnectOptions& connect, const JournalSlot& slot,
+                           const env::StopEvent& stop) {
+  constexpr base::Seconds kInterval(1);  // each attempt is a connection
+  const DropRules rules{.when = client::DropSlot::kIfFree, .only_on = slot.system_id};
+  return when_slot_is_free([&] { return drop_slot(connect, slot.name, rules); },
+                           env::Wait::for_at_most(kOwnSlotReleaseTimeout, &stop), kInterval);
+}
+
 }  // namespace standfast::clone

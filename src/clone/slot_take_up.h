@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "clone/clone.h"
+#include "clone/journal.h"
 #include "env/stop_event.h"
 #include "pg/client/replication_connection.h"
 
@@ -34,5 +35,10 @@ base::Result<void> when_slot_is_free(const std::function<base::Result<void>()>& 
 base::Result<void> take_up_slot(client::ReplicationConnection& connection, const CloneOptions& options,
                                 const std::string& name, const client::BackupPosition& at,
                                 const CloneEnvironment& environment);
+
+/// Drops a slot that an earlier run made, on the cluster where it made it (else kPrecondition), as soon as
+/// the server has noticed that this run is gone.
+base::Result<void> drop_own_slot(const client::ConnectOptions& connect, const JournalSlot& slot,
+                                 const env::StopEvent& stop);
 
 }  // namespace standfast::clone
