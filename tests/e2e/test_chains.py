@@ -1,13 +1,14 @@
 """A standby of a standby: the seed's way over three hosts, and what can go wrong on it."""
 
+import signal
 import subprocess
 
 import pytest
 
 from harness import steps
-from harness.binaries import DEBIAN, npm
+from harness.binaries import DEBIAN, npm, older_15
 from harness.clones import PASSWORD, assert_streams, clone, clone_environment, fill, primary_by_hand, slots, \
-    staging, start_clone, tree, verify_backup, wait_until_copying
+    staging, start_clone, tree, verify_backup, wait_for_slots, wait_until_copying
 from harness.cluster import Cluster, wait_for_replay
 from harness.load import Pgbench, pgbench_init, table_sums
 from harness.secret_scan import SecretScan, secrets_of
@@ -68,6 +69,7 @@ def members_of(host, *options):
 
 @pytest.mark.parametrize("binaries", [pytest.param(major, marks=pytest.mark.quick if major == 15 else ())
                                       for major in (12, 15, 18)], indirect=True)
+@pytest.mark.timeout(900)
 def test_seed_over_three_hosts_with_a_load_running(network, three, binaries):
     a, b, c = three
     scan = SecretScan(network)
@@ -77,14 +79,15 @@ def test_seed_over_three_hosts_with_a_load_running(network, three, binaries):
     assert b.psql("SELECT pg_is_in_recovery()") == "t"
     token = carry_cascaded_token(b, c)
     pgbench_init(a, scale=5)
-    load = Pgbench(a)
+    load = Pgbench(a, seconds=900)
 
     joined = steps.join(c, token, "--from-standby", "--listen", "*", binaries=binaries).expect(0)
 
     assert f"which follows {a.address} port 5432" in joined.out
     assert_follows(b, c, CASCADED_SLOT)
     assert_follows(a, b, steps.SLOT)
-    assert load.stop() > 20
+    wait_until(lambda: load.transactions > 20, 120, "some transactions")
+    load.stop()
     wait_for_replay(a, c)
     assert table_sums(c) == table_sums(a)
     expected = {"primary": ("primary", None), steps.SLOT: ("standby", "primary"),
@@ -223,17 +226,18 @@ def test_full_page_writes_off_at_the_primary_is_told_with_the_way_out(by_hand):
     primary, standby, c = by_hand
     primary.psql("ALTER SYSTEM SET full_page_writes = off")
     primary.reload()
-    wait_until(lambda: primary.psql("SHOW full_page_writes") == "off", 10, "the setting")
+    wait_until(lambda: primary.psql("SHOW full_page_writes") == "off", 30, "the setting")
     primary.psql("CREATE TABLE torn AS SELECT 1; CHECKPOINT")
     wait_for_replay(primary, standby)
 
     refused = clone(standby.host, c, "-R", "--from-standby")
 
     refused.expect_error(PRECONDITION, "full_page_writes", "CHECKPOINT on the primary")
-    assert not c.data.exists() and not staging(c) and set(slots(standby)) == set()
+    assert not c.data.exists() and not staging(c)
+    wait_for_slots(standby, {})  # the temporary one ends with the connection
     primary.psql("ALTER SYSTEM SET full_page_writes = on")
     primary.reload()
-    wait_until(lambda: primary.psql("SHOW full_page_writes") == "on", 10, "the setting")
+    wait_until(lambda: primary.psql("SHOW full_page_writes") == "on", 30, "the setting")
     primary.psql("CHECKPOINT")
     wait_for_replay(primary, standby)
     standby.psql("CHECKPOINT")
@@ -247,11 +251,13 @@ def test_standby_promoted_during_the_copy_is_a_failure_that_leaves_nothing(by_ha
     wait_for_replay(primary, standby)
     running = start_clone(standby.host, c, "--from-standby", "-R", "-r", "8M", "-X", method)
     wait_until_copying(running, c)
-    standby.psql("SELECT pg_promote()")
-    told = running.wait(60)
+    running.signal(signal.SIGSTOP)  # more than a connection holds is still to come, so the backup does not end meanwhile
+    assert standby.psql("SELECT pg_promote()") == "t"
+    running.signal(signal.SIGCONT)
+    told = running.wait()
     told.expect_error(PRECONDITION, "promoted")
     assert not c.data.exists() and not staging(c)
-    wait_until(lambda: not slots(standby), 20, "the temporary slot gone")
+    wait_for_slots(standby, {})
 
 
 def test_two_standbys_of_one_primary_have_a_row_and_a_slot_each(three):
@@ -272,15 +278,16 @@ def test_two_standbys_of_one_primary_have_a_row_and_a_slot_each(three):
 def test_standby_that_replays_late_on_purpose_joins_and_says_so(pair):
     a, b = pair
     steps.set_up_primary(a, b)
-    Cluster(a, DEBIAN).configure(recovery_min_apply_delay="'1h'")
+    Cluster(a, DEBIAN).configure(recovery_min_apply_delay="'1h'", fsync="off").reload()
     joined = steps.join(b, steps.carry_token(a, b)).expect(0)
     assert "late on purpose (recovery_min_apply_delay)" in joined.err
     assert "recovery_min_apply_delay" in b.standfast("verify", "-D", b.data).expect(DELAYED).out
     assert "late on purpose" in b.standfast("status", "-D", b.data).expect(0).out
     assert "replays 1 h" in b.standfast("standby", "start", "-D", b.data).expect(0).out
-    b.psql("ALTER SYSTEM SET recovery_min_apply_delay = '2s'")
+    b.psql("ALTER SYSTEM SET recovery_min_apply_delay = '4s'")
     Cluster(b, DEBIAN).reload()
-    verified = b.standfast("verify", "-D", b.data, "--output", "json", timeout=90).expect(0).json()
+    # The delay counts from when the commit began, what is told from when it had ended.
+    verified = b.standfast("verify", "-D", b.data, "--timeout", "60", "--output", "json").expect(0).json()
     assert verified["marker_ms"] >= 2000, "a delay that ends in time is waited for"
 
 
@@ -309,8 +316,8 @@ def test_other_icu_on_the_standby_is_told_before_the_copy_and_by_verify(pair):
 def test_older_minor_release_on_the_standby_is_a_warning(pair):
     a, b = pair
     steps.set_up_primary(a, b)
-    here = b.run([npm(15).program("postgres"), "--version"]).expect(0).out.split()[-1]
-    planned = steps.join(b, steps.carry_token(a, b), "--dry-run", binaries=npm(15)).expect(0)
+    here = b.run([older_15().program("postgres"), "--version"]).expect(0).out.split()[-1]
+    planned = steps.join(b, steps.carry_token(a, b), "--dry-run", binaries=older_15()).expect(0)
     assert f"PostgreSQL {here}, older than the primary's {DEBIAN_MINOR}" in planned.err
 
 

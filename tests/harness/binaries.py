@@ -1,4 +1,4 @@
-"""Where the PostgreSQL servers of each major are: npm's 12 to 18, and Debian's own 15 with the client tools."""
+"""Where the PostgreSQL servers of each major are: npm's 12 to 18 and an older 15, and Debian's own 15 with the client tools."""
 
 import hashlib
 import os
@@ -25,12 +25,17 @@ class PostgresBinaries:
         return str(path)
 
 
-def npm(major):
+def npm(major, release=""):
     """initdb, pg_ctl and postgres of a major; no client tools."""
     cache = Path(os.environ.get("STANDFAST_PG_CACHE", "/var/cache/standfast-test/postgres"))
     folder = cache / hashlib.sha256(_PACKAGE.read_bytes()).hexdigest()[:12]
     assert (folder / "complete").exists(), f"{folder} is not complete: {_INSTALL}"
-    return PostgresBinaries(major, folder / "node_modules" / f"pg{major}" / "native" / "bin")
+    return PostgresBinaries(major, folder / "node_modules" / f"pg{major}{release}" / "native" / "bin")
+
+
+def older_15():
+    """A minor release that is older than Debian's, whichever that is by now."""
+    return npm(15, "-older")
 
 
 DEBIAN = PostgresBinaries(15, Path("/usr/lib/postgresql/15/bin"))
