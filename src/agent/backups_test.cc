@@ -101,7 +101,7 @@ TEST_F(BackupsTest, ThoseThatBeginAreCountedAndThoseThatFailAreNot) {
   env::StopEvent stop;
   std::jthread beginning([&] {
     for (int i = 0; i < 2; ++i) {
-      EXPECT_FALSE(backups_.begin("standby1", kBegin, env::Wait::for_at_most(base::Seconds(20), &stop)));
+      EXPECT_FALSE(backups_.begin("standby1", kBegin, env::Wait::for_at_most(base::Seconds(120), &stop)));
     }
   });
   ASSERT_TRUE(comes_true([&] { return backups_.count() == 1; }));

@@ -27,7 +27,7 @@ UnixSeconds wall_clock() {
 }
 
 env::Wait soon() {
-  return env::Wait::for_at_most(base::Seconds(20));
+  return env::Wait::for_at_most(base::Seconds(60));
 }
 
 struct Cluster {

@@ -29,7 +29,9 @@ class MembersTest : public testing::Test {
 
   client::SecretStore store() const { return {files_, folder_ + "/store"}; }
   std::string path(std::string_view name) const { return store().path_of(id_, name); }
-  base::Result<Members> create() const { return Members::create(store(), id_, kNow, {}); }
+  base::Result<Members> create(const Members::Options& options = {}) const {
+    return Members::create(store(), id_, kNow, options);
+  }
   base::Result<Members> open() const { return Members::open(store(), id_, {}); }
 
   env::FileSystem& files_ = env::posix_file_system();
@@ -105,7 +107,8 @@ TEST_F(MembersTest, ChangesAtOnceAreAllKept) {
     std::vector<std::jthread> threads;
     for (int thread = 0; thread < kThreads; ++thread) {
       threads.emplace_back([&, thread] {
-        auto members = create();
+        // One of them may wait for all that the others write, each time, on a disk that is slow.
+        auto members = create({.lock_patience = base::Seconds(250)});
         for (int i = 0; members && i < kEach; ++i) {
           if (!members->invite(fmt::format("m-{}-{}", thread, i), kTomorrow, kNow)) ++failed;
         }

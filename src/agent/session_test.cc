@@ -333,11 +333,12 @@ TEST_F(SessionTest, WhoSaysNothingIsLeft) {
 }
 
 TEST_F(SessionTest, WhoHoldsABackupMayBeSilentWhileOthersWork) {
-  const SessionPatience patience{.silence_in_backup = Seconds(2), .between_checks = Milliseconds(20)};
+  // Long enough that a machine which stands still for some seconds does not pass for a silent client.
+  const SessionPatience patience{.silence_in_backup = Seconds(6), .between_checks = Milliseconds(20)};
   const auto owner = member(*standby1_, patience);
   const auto fetcher = attached(owner->get<BackupBegun>(kBegin).id);
   const base::Stopwatch watch;
-  while (watch.elapsed() < Seconds(4)) {
+  while (watch.elapsed() < Seconds(9)) {
     fetcher->get<RangeBytes>(ReadRange{.file = number_of(list(*fetcher), "base/5/112"), .length_bytes = 1});
   }
   owner->get<BackupEnded>(EndBackup{});

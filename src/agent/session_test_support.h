@@ -187,7 +187,7 @@ class Connected {
   void close() { client_.reset(); }
   net::TlsChannel& channel() { return *client_; }
   Session& session() { return *session_; }
-  bool has_ended() { return ran_.wait_for(std::chrono::seconds(20)) == std::future_status::ready; }
+  bool has_ended() { return ran_.wait_for(std::chrono::seconds(60)) == std::future_status::ready; }
 
   bool send(const Request& request) {
     return client_->write_all(base::as_bytes(encode(request)), soon()).has_value();

@@ -25,7 +25,7 @@ inline UnixSeconds wall_clock() {
 }
 
 inline env::Wait soon() {
-  return env::Wait::for_at_most(base::Seconds(20));
+  return env::Wait::for_at_most(base::Seconds(60));
 }
 
 /// A cluster's authority, and what it gives.

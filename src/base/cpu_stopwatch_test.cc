@@ -14,10 +14,12 @@ TEST(CpuStopwatch, GoesOnWhileTheThreadWorksAndNotWhileAnotherDoes) {
   CpuStopwatch here;
   std::thread([] {
     const CpuStopwatch there;
-    while (there.elapsed() < 20ms) {
+    while (there.elapsed() < 300ms) {
     }
   }).join();
-  EXPECT_LT(here.lap(), 10ms);
+  // To start a thread takes next to nothing, but in a virtual machine what its host takes away counts as
+  // used.
+  EXPECT_LT(here.lap(), 200ms);
   const Deadline limit = Deadline::after(Seconds(30));
   while (here.elapsed() < 1ms) ASSERT_FALSE(limit.passed());
   EXPECT_GE(here.lap(), 1ms);

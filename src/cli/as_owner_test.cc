@@ -104,7 +104,7 @@ TEST_F(AsRootTest, SignalThatEndedTheChildIsItsExitCode) {
 TEST_F(AsRootTest, RequestForAForeignUnitIsRefused) {
   const auto code = run_as_owner(files(), {.data_directory = data_of_nobody()}, [](server::RootHelper* root) {
     const auto done = root->control_unit(server::UnitAction::kStop, "postgresql@15-main.service",
-                                         env::Wait::for_at_most(10s));
+                                         env::Wait::for_at_most(60s));
     return !done && done.error().code == ErrorCode::kPermission ? 0 : 1;
   });
   ASSERT_TRUE(code.has_value());
@@ -122,7 +122,7 @@ int exit_code_after(const std::string& data, const std::function<void(pid_t)>& s
       static env::StopEvent stop;
       env::stop_on_signals(stop);
       if (write(ready[1], "x", 1) != 1) return 9;
-      const auto woken = env::wait_for(-1, 0, env::Wait::for_at_most(20s, &stop));
+      const auto woken = env::wait_for(-1, 0, env::Wait::for_at_most(60s, &stop));
       // Whatever else was sent has come by now.
       static_cast<void>(env::wait_for(-1, 0, env::Wait::for_at_most(1s)));
       return woken == env::Ready::kStopped ? 4 : 8;

@@ -31,7 +31,7 @@ TEST(ChannelHelper, AsksAndTakesTheAnswer) {
         encode_numbered({request->number, encode_answer(Error(ErrorCode::kServerControl, "it failed"))})));
   });
   const auto done =
-      helper->control_unit(UnitAction::kStart, "postgresql-15.service", env::Wait::for_at_most(10s));
+      helper->control_unit(UnitAction::kStart, "postgresql-15.service", env::Wait::for_at_most(60s));
   root.join();
   ASSERT_FALSE(done.has_value());
   EXPECT_EQ(done.error().message, "it failed");
@@ -59,7 +59,7 @@ TEST(ChannelHelper, LateAnswerIsNotTakenForThatOfTheNextRequest) {
         channel->send(encode_numbered({close->number, encode_firewall_answer(FirewallAnswer::kClosed)})));
   });
   const auto closed =
-      helper->change_firewall({FirewallAction::kClose, "10.20.20.2/32", 5432}, env::Wait::for_at_most(10s));
+      helper->change_firewall({FirewallAction::kClose, "10.20.20.2/32", 5432}, env::Wait::for_at_most(60s));
   root.join();
   ASSERT_TRUE(closed.has_value());
   EXPECT_EQ(*closed, FirewallAnswer::kClosed);
@@ -71,7 +71,7 @@ TEST(ChannelHelper, RootThatIsGoneIsAnError) {
   auto helper = make_channel_helper(std::move(ends->second));
   ends->first.close();
   const auto done =
-      helper->control_unit(UnitAction::kStart, "postgresql-15.service", env::Wait::for_at_most(10s));
+      helper->control_unit(UnitAction::kStart, "postgresql-15.service", env::Wait::for_at_most(60s));
   ASSERT_FALSE(done.has_value());
   EXPECT_EQ(done.error().code, ErrorCode::kIo);
 }

@@ -39,13 +39,13 @@ class Answers {
 
 TEST(WhenSlotIsFree, IsAskedOnceWhereItIs) {
   Answers answers({base::ok()});
-  EXPECT_TRUE(when_slot_is_free(std::ref(answers), env::Wait::for_at_most(base::Seconds(10)), kAtOnce));
+  EXPECT_TRUE(when_slot_is_free(std::ref(answers), env::Wait::for_at_most(base::Seconds(60)), kAtOnce));
   EXPECT_EQ(answers.asked, 1);
 }
 
 TEST(WhenSlotIsFree, IsWaitedForWhileItIsInUse) {
   Answers answers({said(kSlotInUse), said(kSlotInUse), base::ok()});
-  EXPECT_TRUE(when_slot_is_free(std::ref(answers), env::Wait::for_at_most(base::Seconds(10)), kAtOnce));
+  EXPECT_TRUE(when_slot_is_free(std::ref(answers), env::Wait::for_at_most(base::Seconds(60)), kAtOnce));
   EXPECT_EQ(answers.asked, 3);
 }
 
@@ -53,7 +53,7 @@ TEST(WhenSlotIsFree, AnyOtherAnswerIsGivenAtOnce) {
   for (const std::string_view state : {kSlotUndefined, kSlotWrongState, std::string_view()}) {
     Answers answers({said(kSlotInUse), said(state), base::ok()});
     const auto answer =
-        when_slot_is_free(std::ref(answers), env::Wait::for_at_most(base::Seconds(10)), kAtOnce);
+        when_slot_is_free(std::ref(answers), env::Wait::for_at_most(base::Seconds(60)), kAtOnce);
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().sqlstate, state);
     EXPECT_EQ(answers.asked, 2);
@@ -62,11 +62,12 @@ TEST(WhenSlotIsFree, AnyOtherAnswerIsGivenAtOnce) {
 
 TEST(WhenSlotIsFree, IsAskedOnceMoreAfterTheLastWaitAndThenGivenUp) {
   Answers answers({said(kSlotInUse)});
+  // The wait is cut short by its end, which must not have come before the first answer on a busy machine.
   const auto answer =
-      when_slot_is_free(std::ref(answers), env::Wait::for_at_most(base::Milliseconds(20)), kAtOnce);
+      when_slot_is_free(std::ref(answers), env::Wait::for_at_most(base::Seconds(2)), base::Seconds(60));
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().sqlstate, kSlotInUse);
-  EXPECT_GE(answers.asked, 2);
+  EXPECT_EQ(answers.asked, 2);
   Answers late({said(kSlotInUse)});
   EXPECT_FALSE(when_slot_is_free(std::ref(late), env::Wait::for_at_most(base::Seconds(0)), kAtOnce));
   EXPECT_EQ(late.asked, 1);
@@ -79,7 +80,7 @@ TEST(WhenSlotIsFree, AStopEndsTheWait) {
     if (answers.asked == 1) stop.set();
     return answers();
   };
-  const auto answer = when_slot_is_free(attempt, env::Wait::for_at_most(base::Seconds(10), &stop), kAtOnce);
+  const auto answer = when_slot_is_free(attempt, env::Wait::for_at_most(base::Seconds(60), &stop), kAtOnce);
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, ErrorCode::kCancelled);
   EXPECT_EQ(answers.asked, 2);

@@ -55,8 +55,10 @@ TEST_F(SlotWatchTest, LostWalEndsTheCopy) {
 }
 
 TEST_F(SlotWatchTest, NowAndThenIsNotEachTime) {
+  const base::Stopwatch watch;
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(watch_.look_now_and_then());
-  EXPECT_EQ(looks_, 1);
+  EXPECT_GE(looks_, 1);
+  EXPECT_LE(looks_, 1 + watch.elapsed() / base::Seconds(5));
 }
 
 TEST_F(SlotWatchTest, AFailureOfTheStreamIsTheSlotsWhereThatHasLostItsWal) {

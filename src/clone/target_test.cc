@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "clone/faulty_file_system.h"
 #include "clone/journal.h"
 #include "clone/outside.h"
@@ -96,7 +97,8 @@ TEST_F(TargetTest, ARunningServerIsRefusedOrReported) {
   }
   put("data/postmaster.pid", std::to_string(child) + "\n" + at("data") + "\n");
   const std::string proc = "/proc/" + std::to_string(child) + "/cwd";
-  for (int i = 0; i < 100 && *files_.real_path(proc) != at("data"); ++i) usleep(10'000);
+  const auto until = base::Deadline::after(base::Seconds(60));
+  while (*files_.real_path(proc) != at("data") && !until.passed()) usleep(10'000);
 
   EXPECT_EQ(code_of("data", kReplace), ErrorCode::kInUse);
   TargetRules report = kReplace;

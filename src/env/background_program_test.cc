@@ -37,7 +37,7 @@ class Background : public testing::Test {
     return text.str();
   }
   bool log_becomes(const std::string& text) const {
-    const auto deadline = base::Deadline::after(20s);
+    const auto deadline = base::Deadline::after(60s);
     while (log() != text && !deadline.passed()) usleep(5000);
     return log() == text;
   }
@@ -58,7 +58,7 @@ TEST_F(Background, WritesBothStreamsToItsLogAndStops) {
   ASSERT_EQ(stat(log_path().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
   EXPECT_FALSE(program.exit_code().has_value());
-  const auto code = program.stop(Wait::for_at_most(20s));
+  const auto code = program.stop(Wait::for_at_most(60s));
   ASSERT_TRUE(code.has_value()) << code.error().message;
   EXPECT_EQ(*code, 3);
   EXPECT_EQ(log(), "out\nerr\nbye\n");
@@ -66,10 +66,10 @@ TEST_F(Background, WritesBothStreamsToItsLogAndStops) {
 
 TEST_F(Background, OneThatHasEndedIsKnown) {
   BackgroundProgram program = start("exit 7");
-  const auto deadline = base::Deadline::after(20s);
+  const auto deadline = base::Deadline::after(60s);
   while (!program.exit_code() && !deadline.passed()) usleep(5000);
   EXPECT_EQ(program.exit_code(), 7);
-  const auto code = program.stop(Wait::for_at_most(20s));
+  const auto code = program.stop(Wait::for_at_most(60s));
   ASSERT_TRUE(code.has_value());
   EXPECT_EQ(*code, 7);
 }

@@ -15,7 +15,7 @@
 namespace standfast::env {
 namespace {
 
-constexpr int kPatienceMs = 10'000;
+constexpr int kPatienceMs = 60'000;
 
 class Prompted {
  public:

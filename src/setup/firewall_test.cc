@@ -72,7 +72,7 @@ class RecordedFirewall : public testing::Test {
   base::Result<server::FirewallAnswer> run(server::FirewallAction action, const std::string& address,
                                            std::uint16_t port = 5432) {
     const std::string_view folders[] = {"/nowhere", folder_};
-    return run_firewall(files_, {action, address, port}, env::Wait::for_at_most(base::Seconds(10)), folders);
+    return run_firewall(files_, {action, address, port}, env::Wait::for_at_most(base::Seconds(60)), folders);
   }
   std::string calls() { return env::read_whole_file(files_, folder_ + "/calls", 10000).value_or(""); }
 

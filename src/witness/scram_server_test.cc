@@ -154,7 +154,9 @@ TEST(ScramUsersFile, ALineThatIsNotUnderstoodIsNamedAndNotQuoted) {
 
 TEST(ScramUsersFile, IsNotReadWhereOthersMayReadIt) {
   env::FileSystem& files = env::posix_file_system();
-  const std::string path = ::testing::TempDir() + "standfast-users-test";
+  std::string folder = ::testing::TempDir() + "standfast-users-XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/users";
   ASSERT_TRUE(env::write_file_durably(files, path, kUsers, {.mode = 0640}));
   const auto refused = ScramUsers::read(files, path);
   ASSERT_FALSE(refused);
@@ -163,6 +165,7 @@ TEST(ScramUsersFile, IsNotReadWhereOthersMayReadIt) {
   EXPECT_TRUE(ScramUsers::read(files, path));
   ASSERT_TRUE(files.remove_file(path));
   EXPECT_EQ(ScramUsers::read(files, path).error().code, base::ErrorCode::kIo);
+  ASSERT_TRUE(env::remove_tree(files, folder));
 }
 
 }  // namespace

@@ -61,9 +61,9 @@ def test_its_life(network):
     h1 = world.h1
     with service_manager(h1) as (env, heard):
         running = start_agent(h1, env=env)
-        wait_until(lambda: heard("READY=1"), 10, "the word that it is ready")
+        wait_until(lambda: heard("READY=1"), 60, "the word that it is ready")
         wait_until(lambda: any('member "primary" with the authority, certificate until 20' in line
-                               for line in heard("STATUS=")), 10, "how it stands")
+                               for line in heard("STATUS=")), 60, "how it stands")
         welcome, = world.ask("hello")
         assert welcome == {"kind": "welcome", "version": 1, "server_version_num": DEBIAN.major * 10000, "block_bytes": 8192,
                            "segment_blocks": 131072, "wal_segment_bytes": 16 << 20, "has_page_checksums": 1, "is_standby": 0}
@@ -72,7 +72,7 @@ def test_its_life(network):
         h1.run(agent_command(h1, "--listen", h1.address), user="root").expect_error(PERMISSION, "never runs as root")
 
         running.signal(signal.SIGHUP)
-        wait_until(lambda: heard("RELOADING=1") and len(heard("READY=1")) == 2, 20, "a reload")
+        wait_until(lambda: heard("RELOADING=1") and len(heard("READY=1")) == 2, 60, "a reload")
         assert "looked at again" in running.out
         assert world.ask("hello")[0]["kind"] == "welcome"
         # Its server may come and go.
@@ -84,10 +84,11 @@ def test_its_life(network):
         assert world.ask("hello", "begin", "end")[2]["kind"] == "ended"
 
         staying = world.authority.client(world.h2, h1, world.standby, "hello", "stay")
-        wait_until(lambda: "welcome" in staying.out, 20, "a connection that stays")
+        wait_until(lambda: "welcome" in staying.out, 60, "a connection that stays")
+        heard("STATUS=")  # where some ten words have not been heard, the agent's next one is lost
         end_agent(running)
         assert heard("STOPPING=1")
-        assert '"closed"' in staying.wait(20).out
+        assert '"closed"' in staying.wait(60).out
     assert not (world.authority.store(h1) / "member/agent.lock").exists()
 
 
@@ -184,7 +185,7 @@ def test_strangers_get_nothing_but_the_chance_to_ask_for_a_certificate(network):
         assert [answer["kind"] for answer in world.ask("hello", membership=bad)] == ["closed"]
     wrong, = world.ask("hello", system_id=world.authority.system_id + 1)
     assert wrong["kind"] == "refused" and wrong["code"] == PRECONDITION
-    assert "certificate" in running.out
+    wait_until(lambda: "certificate" in running.out, 60, "what it says of them")
     end_agent(running)
 
     # A host without the authority takes no stranger at all.
@@ -207,7 +208,7 @@ def test_who_is_removed_is_out(network):
         ("primary", "member"), ("standby1", "member"), ("standby2", "member")]
     assert members["system_identifier"] == str(world.authority.system_id)
     staying = world.authority.client(world.h2, h1, world.standby, "hello", "stay")
-    wait_until(lambda: "welcome" in staying.out, 20, "a connection that stays")
+    wait_until(lambda: "welcome" in staying.out, 60, "a connection that stays")
 
     def remove(*options):
         return h1.standfast("member", "remove", *options, "-D", h1.data, "--output", "json")
@@ -216,8 +217,8 @@ def test_who_is_removed_is_out(network):
     assert remove("standby1", "--dry-run").expect(0).json()["changed"] is False
     assert world.ask("hello")[0]["kind"] == "welcome"
     assert remove("standby1").expect(0).json()["changed"] is True
-    wait_until(lambda: [answer["kind"] for answer in world.ask("hello")] == ["closed"], 20, "it is not let in")
-    assert '"code": 17' in staying.wait(30).out  # what stood is ended, too
+    wait_until(lambda: [answer["kind"] for answer in world.ask("hello")] == ["closed"], 60, "it is not let in")
+    assert '"code": 17' in staying.wait(60).out  # what stood is ended, too
     assert world.ask("hello", membership=other)[0]["kind"] == "welcome"
     assert remove("standby1").expect(0).json()["changed"] is False
     text = h1.standfast("member", "list", "-D", h1.data).expect(0).out
@@ -238,13 +239,13 @@ def test_certificates_renew_themselves(network):
     world.primary.copy_to(h2)
     world.primary.start()
     at_primary = start_agent(h1)
-    wait_until(lambda: "is renewed" in at_primary.out, 20, "the primary's certificate is renewed")
+    wait_until(lambda: "is renewed" in at_primary.out, 60, "the primary's certificate is renewed")
 
     store = world.authority.store(h2) / "member"
     world.standby.give(h2, authority=["10.20.20.99", h1.address])
     network.hosts["h1"].run(["ip", "addr", "add", "10.20.20.99/24", "dev", "eth0"], user="root").expect(0)
     at_standby = start_agent(h2)
-    wait_until(lambda: "is renewed" in at_standby.out, 30, "the standby's certificate is renewed")
+    wait_until(lambda: "is renewed" in at_standby.out, 120, "the standby's certificate is renewed")
     assert (store / "certificate.pem").read_text() != world.standby.text("certificate.pem")
     assert (store / "key.pem").read_text() == world.standby.text("key.pem")
     assert world.authority.ask(h1, h2, world.own, "hello")[0]["is_standby"] == 0
@@ -252,13 +253,13 @@ def test_certificates_renew_themselves(network):
     assert world.authority.ask(h1, h2, world.own, "hello")[0]["is_standby"] == 1
 
     h1.standfast("member", "remove", "standby2", "-D", h1.data).expect(0)
-    wait_until(lambda: at_primary.out.count("newer list") >= 1, 20, "the primary's agent has the list")
+    wait_until(lambda: at_primary.out.count("newer list") >= 1, 60, "the primary's agent has the list")
 
     def is_out():
         at_standby.signal(signal.SIGHUP)
         return [answer["kind"] for answer in world.authority.ask(h1, h2, removed, "hello")] == ["closed"]
 
-    wait_until(is_out, 30, "the standby's agent has the list")
+    wait_until(is_out, 90, "the standby's agent has the list")
     members = h1.standfast("member", "list", "-D", h1.data, "--output", "json").expect(0).json()["members"]
     assert {member["name"]: member["standing"] for member in members} == {
         "primary": "member", "standby1": "member", "standby2": "removed"}
@@ -286,7 +287,7 @@ def test_a_thousand_connections_cost_little_and_harm_nobody(network):
         grown = resident_megabytes() - before
         assert grown < 24 and threads < 100
         # The handshakes that are held open end.
-        wait_until(lambda: len(list(Path(f"/proc/{running.pid}/task").iterdir())) < 8, 60,
+        wait_until(lambda: len(list(Path(f"/proc/{running.pid}/task").iterdir())) < 8, 120,
                    "the deadline of the handshakes")
     finally:
         crowd.signal(signal.SIGKILL)

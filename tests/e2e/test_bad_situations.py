@@ -110,7 +110,7 @@ def other_page_size(world):
 @contextlib.contextmanager
 def port_taken(world):
     server = world.h3.start([sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "5432"])
-    wait_until(lambda: world.h3.run(["ss", "-Hltn", "sport = :5432"]).out, 10, "a server on port 5432")
+    wait_until(lambda: world.h3.run(["ss", "-Hltn", "sport = :5432"]).out, 60, "a server on port 5432")
     yield
     server.signal(15)
     server.wait()
@@ -132,7 +132,7 @@ def other_cluster(world):
 
 @contextlib.contextmanager
 def other_cluster_running(world):
-    server = Cluster(world.h3, DEBIAN).init().configure(port=5433).start()
+    server = Cluster(world.h3, DEBIAN).init().configure(port=5433).quiet().start()
     yield
     server.stop()
     shutil.rmtree(world.h3.data)
@@ -234,7 +234,7 @@ def test_bad_situation_is_told_and_changes_nothing(world, bad):
     with bad.arrange(world):
         words, before = world.words(), world.state()
         host = getattr(world, bad.where)
-        result = host.standfast(*(word.format(**words) for word in bad.command.split()), user=bad.user, timeout=60)
+        result = host.standfast(*(word.format(**words) for word in bad.command.split()), user=bad.user)
         result.expect_error(bad.code, bad.message.format(**words), "hint: ")
         hint = result.err.partition("hint: ")[2]
         assert bad.hint in hint, f"the hint lacks {bad.hint!r}:\n{result}"

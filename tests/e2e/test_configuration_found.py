@@ -488,14 +488,14 @@ def interrupted_while_it_opens(host, firewall):
     (firewall / "firewall-cmd").write_text(text.replace("--add-rich-rule=*)", _SLOW_OPENING.format(folder=firewall)))
     running = host.start(host.standfast_command("primary", "setup", "-D", host.data, "--standby", STANDBY, "--open-firewall"),
                          user="root")
-    wait_until((firewall / "opening").exists, 30, "the firewall is being opened")
+    wait_until((firewall / "opening").exists, 60, "the firewall is being opened")
     running.signal(signal.SIGINT)
     return running
 
 
 def test_interrupt_while_root_opens_the_firewall_closes_it_again(host, firewall):
     running = interrupted_while_it_opens(host, firewall)
-    wait_until(lambda: steps.request_to_root_waits(host), 10, "the closing waits for the opening")
+    wait_until(lambda: steps.request_to_root_waits(host), 60, "the closing waits for the opening")
     (firewall / "go").touch()
     interrupted = running.wait()
     assert interrupted.code == CANCELLED and "firewall may still" not in interrupted.err, interrupted
@@ -506,9 +506,9 @@ def test_interrupt_while_root_opens_the_firewall_closes_it_again(host, firewall)
 
 def test_second_interrupt_leaves_the_closing_to_root(host, firewall):
     running = interrupted_while_it_opens(host, firewall)
-    wait_until(lambda: steps.request_to_root_waits(host), 10, "the closing waits for the opening")
+    wait_until(lambda: steps.request_to_root_waits(host), 60, "the closing waits for the opening")
     running.signal(signal.SIGINT)
-    wait_until(lambda: not processes_of("postgres", host), 10, "the half that is not root's is gone")
+    wait_until(lambda: not processes_of("postgres", host), 60, "the half that is not root's is gone")
     (firewall / "go").touch()
     assert running.wait().code == 130
     assert (firewall / "rules").read_text() == ""
@@ -537,7 +537,7 @@ def test_firewall_that_cannot_be_closed_is_said_with_the_command(host, firewall)
     text = (firewall / "firewall-cmd").read_text()
     (firewall / "firewall-cmd").write_text(text.replace("--remove-rich-rule=*)", "--remove-rich-rule=*) exit 9;"))
     running = interrupted_while_it_opens(host, firewall)
-    wait_until(lambda: steps.request_to_root_waits(host), 10, "the closing waits for the opening")
+    wait_until(lambda: steps.request_to_root_waits(host), 60, "the closing waits for the opening")
     (firewall / "go").touch()
     interrupted = running.wait()
     interrupted.expect_error(CANCELLED, f"the firewall may still let {STANDBY}/32 in to port 5432",

@@ -83,11 +83,11 @@ def test_healthy_pair(pair, servers):
 
     # A standby that lost its primary, and one whose replay is paused.
     standby.psql("SELECT pg_wal_replay_pause()")
-    wait_until(lambda: standby.psql("SELECT pg_is_wal_replay_paused()") == "t", 10, "the pause")
+    wait_until(lambda: standby.psql("SELECT pg_is_wal_replay_paused()") == "t", 60, "the pause")
     assert "paused" in found(doctor(standby, *steps.pg_bin(servers)), "wrong")["replay"]
     standby.psql("SELECT pg_wal_replay_resume()")
     Cluster(primary, servers or DEBIAN).stop()
-    wait_until(lambda: standby.psql("SELECT count(*) FROM pg_stat_wal_receiver") == "0", 30, "the end of the receiver")
+    wait_until(lambda: standby.psql("SELECT count(*) FROM pg_stat_wal_receiver") == "0", 60, "the end of the receiver")
     assert "does not stream" in found(doctor(standby, *steps.pg_bin(servers)), "wrong")["streaming"]
 
 
@@ -117,7 +117,7 @@ def test_each_sickness_is_named_and_nothing_is_changed(sick):
     os.chown(host.cluster_folder / "data.standfast-old-20260101T000000", pwd.getpwnam("postgres").pw_uid, -1)
     server.psql("ALTER SYSTEM SET max_connections = 50")
     server.reload()
-    wait_until(lambda: server.psql("SELECT count(*) FROM pg_settings WHERE pending_restart") != "0", 10, "the reload")
+    wait_until(lambda: server.psql("SELECT count(*) FROM pg_settings WHERE pending_restart") != "0", 60, "the reload")
     before = state_of(host)
     report = doctor(host, "--pg-bin", binaries)
     assert_unchanged(before, state_of(host))
@@ -182,7 +182,7 @@ def test_wrong_login_is_told_and_the_rest_is_seen(sick):
     (host.data / "pg_hba.conf").write_text("local all all trust\n")
     server.reload()
     wait_until(lambda: host.run([DEBIAN.program("psql"), "-h", "/tmp", "-U", "simple", "-d", "postgres", "-c", "SELECT 1"])
-               .code == 0, 10, "the new rules")
+               .code == 0, 60, "the new rules")
     report = doctor(host, "-U", "simple", "--pg-bin", binaries)
     assert {"hba_file", "roles", "configuration_files"} <= found(report, "unknown").keys()
     assert "slot \"away\"" in found(report, "risk")["slot_inactive"]
@@ -200,7 +200,7 @@ def test_standby_with_a_bad_passfile_and_a_password_in_clear(pair):
     standby.psql("ALTER SYSTEM SET primary_conninfo = 'host=10.20.20.1 user=replicator password=hush-hush-hush'")
     standby.psql("ALTER SYSTEM SET recovery_min_apply_delay = '1h'")
     standby.psql("SELECT pg_reload_conf()")
-    wait_until(lambda: "hush" in standby.psql("SHOW primary_conninfo"), 10, "the reload")
+    wait_until(lambda: "hush" in standby.psql("SHOW primary_conninfo"), 60, "the reload")
     report = doctor(standby)
     risks = found(report, "risk")
     assert "the password stands in primary_conninfo" in risks["primary_conninfo"]

@@ -9,14 +9,18 @@ import pytest
 from harness import turmoil
 from harness.binaries import DEBIAN, npm
 from harness.cluster import Cluster
+from harness.copies import held_still, written
 from harness.equality import assert_equal
 from harness.members import member_pair, member_primary, promote
 from harness.steps import carry_token, pg_bin
 from harness.turmoil import Turmoil
 from harness.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(600)
 KINDS = {"heap", "btree", "hash", "gin", "gist", "spgist", "brin", "sequence", "visibility map"}
-SLOWLY = ("-r", "24M")
+SLOWLY = ("-r", "12M")
+MORE_SLOWLY = ("-r", "4M")
+SOME = 8 << 20
 OLD_SLOT = "old1"
 
 
@@ -32,33 +36,20 @@ def hosts(pair):
     return pair
 
 
-def staged(host):
-    """Bytes that lie on the disk in the staging folder: a file may have room before it has content."""
-    folder = host.cluster_folder / "data.standfast-staging"
-    total = 0
-    for path in folder.rglob("*") if folder.exists() else []:
-        try:
-            total += path.lstat().st_blocks * 512
-        except FileNotFoundError:
-            pass  # being written under another name
-    return total
-
-
-def start_join(h1, h2, binaries):
-    command = ["join", "-D", h2.data, "--token-file", carry_token(h1, h2), "--listen", "*", *pg_bin(binaries), *SLOWLY]
+def start_join(h1, h2, binaries, rate=SLOWLY):
+    command = ["join", "-D", h2.data, "--token-file", carry_token(h1, h2), "--listen", "*", *pg_bin(binaries), *rate]
     return h2.start(h2.standfast_command(*command))
 
 
 def when(condition, running, what):
-    wait_until(lambda: condition() or not running.alive, 60, what)
+    wait_until(lambda: condition() or not running.alive, 120, what)
     assert running.alive, running.wait()
 
 
 def see_all(running, load):
     """A copy that has begun is held still until all has happened to its source."""
-    running.signal(signal.SIGSTOP)
-    load.wait_for_each(load.turns())
-    running.signal(signal.SIGCONT)
+    with held_still(running):
+        load.wait_for_each(load.turns())
 
 
 def proved(primary, standby):
@@ -73,11 +64,11 @@ def first_copy(hosts, binaries, **settings):
     primary = member_primary(h1, h2, turmoil.prepare, binaries, autovacuum_naptime=1, **settings)
     load = Turmoil(primary)
     running = start_join(h1, h2, binaries)
-    when(lambda: staged(h2) > 20 << 20, running, "some of the copy")
+    when(lambda: written(h2) > SOME, running, "some of the copy")
     see_all(running, load)
     if "wal_consistency_checking" in settings:  # so much WAL that a standby would not catch up
         load.stop()
-    running.wait(120).expect(0)
+    running.wait(200).expect(0)
     if "wal_consistency_checking" not in settings:
         load.stop()
     return primary, Cluster(h2, binaries)
@@ -102,13 +93,13 @@ def test_copy_that_was_killed_and_went_on(hosts, binaries):
     primary = member_primary(h1, h2, turmoil.prepare, binaries, autovacuum_naptime=1)
     whole = int(primary.psql("SELECT sum(pg_database_size(oid)) FROM pg_database"))
     load = Turmoil(primary)
-    running = start_join(h1, h2, binaries)
+    running = start_join(h1, h2, binaries, MORE_SLOWLY)  # what is left of it takes longer than to see that
     end = random.Random(seed).uniform(0.1, 0.9) * whole
-    when(lambda: staged(h2) > end, running, "the moment to kill it")
+    when(lambda: written(h2) > end, running, "the moment to kill it")
     running.signal(signal.SIGKILL)
     running.wait()
     load.wait_for_each(load.turns())
-    done = start_join(h1, h2, binaries).wait(120).expect(0)
+    done = start_join(h1, h2, binaries).wait(200).expect(0)
     assert "going on with the copy" in done.out + done.err
     load.stop()
     proved(primary, Cluster(h2, binaries))
@@ -117,12 +108,11 @@ def test_copy_that_was_killed_and_went_on(hosts, binaries):
 def test_database_that_was_moved_meanwhile(hosts):
     """What PostgreSQL would replay as an empty one."""
     h1, h2 = hosts
-    primary = member_primary(h1, h2, turmoil.prepare, DEBIAN)
+    primary = member_primary(h1, h2, turmoil.prepare, DEBIAN, wal_sender_timeout=0)  # who is held still says nothing
     running = start_join(h1, h2, DEBIAN)
-    when(lambda: staged(h2) > 20 << 20, running, "some of the copy")
-    running.signal(signal.SIGSTOP)
-    primary.psql("ALTER DATABASE elsewhere SET TABLESPACE here")
-    running.signal(signal.SIGCONT)
+    when(lambda: written(h2) > SOME, running, "some of the copy")
+    with held_still(running):
+        primary.psql("ALTER DATABASE elsewhere SET TABLESPACE here")
     ended = running.wait(120).expect_error(10, "was moved to another tablespace", "SET TABLESPACE")
     assert "the unfinished copy stays" in ended.err and not h2.data.exists()
     start_join(h1, h2, DEBIAN).wait(120).expect(0)
@@ -142,6 +132,6 @@ def test_rejoin_after_a_failover(hosts, binaries):
         "--discard-diverged", *SLOWLY))
     when(lambda: not (old.data / "global" / "pg_control").exists(), running, "the first change")
     see_all(running, load)
-    running.wait(120).expect(0)
+    running.wait(200).expect(0)
     load.stop()
     proved(new, old.start())

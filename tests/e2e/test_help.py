@@ -150,7 +150,7 @@ def test_zsh_completes_commands_options_and_values(host, share):
             ("help standby prom", "help standby promote "), ("completion z", "completion zsh "),
             ("join --port=5", "join --port=5"), ("frob x", "frob x")):
         zsh.send(f"standfast {typed}\t\x0f")
-        shown = zsh.expect("<(standfast .*)>", 10).group(1)
+        shown = zsh.expect("<(standfast .*)>").group(1)
         assert shown == f"standfast {becomes}"
     zsh.send_line("exit")
     zsh.finish()

@@ -64,9 +64,9 @@ def test_join_killed_in_the_copy_is_done_again(pair):
     running = start_join(h2, token, "-r", "4M")
     wait_until_copying(running, h2)
     running.signal(signal.SIGKILL)
-    running.wait(10).expect(-9)
+    running.wait().expect(-9)
     assert not h2.data.exists() and staging(h2)
-    wait_until(lambda: slots(h1) == {SLOT: ("f", "f")}, 20, "the slot free again")
+    wait_until(lambda: slots(h1) == {SLOT: ("f", "f")}, 60, "the slot free again")
     join(h2, token).expect(0)
     steps.assert_replicates(h1, h2)
     steps.assert_nothing_lies_around(h2)
@@ -85,10 +85,10 @@ def test_join_killed_between_copy_and_start_goes_on_without_a_copy(pair):
     (slow / "pg_ctl").write_text("#!/bin/sh\ntouch /tmp/starting\nexec sleep 100\n")
     (slow / "pg_ctl").chmod(0o755)
     running = start_join(h2, token, "--pg-bin", "/tmp/bin")
-    wait_until(lambda: (h2.folder / "tmp" / "starting").exists() or not running.alive, 60, "the start")
+    wait_until(lambda: (h2.folder / "tmp" / "starting").exists() or not running.alive, 120, "the start")
     assert running.alive, running.wait()
     running.signal(signal.SIGKILL)
-    running.wait(10).expect(-9)
+    running.wait().expect(-9)
     assert (h2.data / "standby.signal").exists() and not (h2.data / "postmaster.pid").exists()
     identity = (h2.data / "PG_VERSION").stat().st_ino
 
@@ -108,7 +108,7 @@ def test_interrupted_join_leaves_nothing_and_keeps_the_slot_of_the_setup(pair):
     running = start_join(h2, token, "-r", "4M")
     wait_until_copying(running, h2)
     running.signal(signal.SIGINT)
-    running.wait(20).expect(4)
+    running.wait().expect(4)
     assert not h2.data.exists() and staging(h2) == []
     assert not [path for path in h2.secrets.rglob("*") if path.is_file()]
     assert slots(h1) == {SLOT: ("f", "f")}
@@ -173,7 +173,7 @@ def test_stopped_standby_that_lost_its_wal_is_joined_anew(pair):
         h1.psql("CREATE TABLE IF NOT EXISTS w (i int); INSERT INTO w SELECT generate_series(1, 1000)")
         h1.psql("SELECT pg_switch_wal()")
     h1.psql("CHECKPOINT")
-    wait_until(lambda: h1.psql("SELECT wal_status FROM pg_replication_slots") == "lost", 10, "the slot lost")
+    wait_until(lambda: h1.psql("SELECT wal_status FROM pg_replication_slots") == "lost", 60, "the slot lost")
     join(h2, token).expect_error(15, SLOT, "lost", "primary setup", "--replace")
     join(h2, token, "--replace").expect_error(15, SLOT, "lost", "primary setup")
     h1.psql("ALTER SYSTEM RESET max_slot_wal_keep_size")

@@ -152,7 +152,7 @@ def test_secret_admits_one_host_and_a_new_one_takes_a_removal(network):
         assert steps.join(h2, token, "--output", "json").expect(0).json()["member"] == "pgstandby1"
         return certificate.read_text() != removed
 
-    wait_until(joined_anew, 60, "another certificate")
+    wait_until(joined_anew, 120, "another certificate")
     assert members(h1)["pgstandby1"] == "member"
 
 
@@ -225,7 +225,7 @@ with socket.create_server(("10.20.20.1", int(sys.argv[1]))) as listener:
 def test_agent_that_cannot_start_leaves_the_rest_done_and_says_what_to_do(two):
     h1, h2 = two
     taken = h1.start([sys.executable, "-c", _LISTENER, PORT])
-    wait_until(lambda: "listening" in taken.out, 10, "the listener")
+    wait_until(lambda: "listening" in taken.out, 60, "the listener")
     told = h1.standfast("primary", "setup", "-D", h1.data, "--init", "--standby", h2.address, "--restart", "--agent",
                         timeout=120)
     told.expect(IN_USE)

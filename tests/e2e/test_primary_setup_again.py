@@ -282,7 +282,7 @@ def test_slot_bound_is_left_where_a_slot_lags_further(network):
     # Past the least figure, 1 GiB, in a few switches of segments: pg_switch_wal fills each with nothing.
     server.psql("CREATE TABLE t (i int)")
     server.psql("DO $$ BEGIN FOR i IN 1..66 LOOP INSERT INTO t VALUES (i); PERFORM pg_switch_wal(); COMMIT; END LOOP; "
-                "END $$", timeout=60)
+                "END $$", timeout=200)
     said = set_up(host).expect(0)
     assert server.psql("SHOW max_slot_wal_keep_size") == "-1"
     text = said.out + said.err

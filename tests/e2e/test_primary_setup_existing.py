@@ -60,7 +60,7 @@ def test_pair_of_debians_own_clusters(pair, user):
     data = debian_cluster(h1)
     h1.run(["pg_ctlcluster", "15", "main", "start"]).expect(0)
     as_user = {"user": user, "env": {"STANDFAST_HOME": None}}
-    setup = set_up(h1, "--restart", data=_DEBIAN_DATA, timeout=60, **as_user).expect(0)
+    setup = set_up(h1, "--restart", data=_DEBIAN_DATA, **as_user).expect(0)
     assert "standfast join -D" in setup.out
     etc = h1.folder / "etc" / "15" / "main"
     assert "BEGIN standfast" in (etc / "pg_hba.conf").read_text() and not (data / "pg_hba.conf").exists()

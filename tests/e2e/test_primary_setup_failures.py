@@ -75,7 +75,7 @@ def slot_in_use(server):
     server.psql("SELECT pg_create_physical_replication_slot('taken')")
     port, folder = host.server_socket()
     receiver = host.start([DEBIAN.program("pg_receivewal"), "-h", folder, "-p", port, "-D", host.home, "-S", "taken"])
-    wait_until(lambda: server.psql("SELECT active FROM pg_replication_slots") == "t", 20, "the slot in use")
+    wait_until(lambda: server.psql("SELECT active FROM pg_replication_slots") == "t", 60, "the slot in use")
     try:
         yield
     finally:

@@ -1,14 +1,18 @@
 """The seed, whole: two hosts, Debian's PostgreSQL 15, a load running while the standby is made, everything as root
 with the program's own defaults."""
 
+import pytest
+
 from harness import steps
 from harness.cluster import wait_for_replay
 from harness.load import Pgbench, pgbench_init, table_sums
 from harness.secret_scan import SecretScan, secrets_of
+from harness.waiting import wait_until
 
 _AS_ROOT = {"user": "root", "env": {"STANDFAST_HOME": None}}
 
 
+@pytest.mark.timeout(900)
 def test_seed_whole_with_a_load_running(network, pair):
     h1, h2 = pair
     scan = SecretScan(network)
@@ -27,7 +31,7 @@ def test_seed_whole_with_a_load_running(network, pair):
     pgbench_init(h1, scale=20)
 
     # Part two, on 10.20.20.2, while transactions go on.
-    load = Pgbench(h1)
+    load = Pgbench(h1, seconds=900)
     before = load.transactions
     steps.join(h2, token, **_AS_ROOT).expect(0)
     assert load.transactions > before, "nothing was committed during the clone"
@@ -45,7 +49,8 @@ def test_seed_whole_with_a_load_running(network, pair):
     created = h1.standfast("verify", "-D", h1.data, "--create-database", **_AS_ROOT).expect(0)
     assert "replica_demo" in created.out
 
-    assert load.stop() > 100
+    wait_until(lambda: load.transactions > 100, 120, "some transactions")
+    load.stop()
     wait_for_replay(h1, h2)
     sums = table_sums(h1)
     assert sums["pgbench_accounts"][0] == 2_000_000 and sums["pgbench_history"][0] > 0

@@ -33,10 +33,12 @@ def test_stop_and_start_do_it_once(joined, user):
     assert "already" in standby(h2, "start", user=user).expect(0).out and server_pid(h2) == pid
     standby(h2, "stop", user=user).expect(0)
     assert not (h2.data / "postmaster.pid").exists()
-    wait_until(lambda: h1.psql("SELECT count(*) FROM pg_stat_replication") == "0", 10, "the end of the stream")
+    wait_until(lambda: h1.psql("SELECT count(*) FROM pg_stat_replication") == "0", 60, "the end of the stream")
     assert "not running" in standby(h2, "stop", user=user).expect(0).out
     standby(h2, "start", user=user).expect(0)
-    wait_until(lambda: h1.psql("SELECT count(*) FROM pg_stat_replication") == "1", 20, "the stream")
+    # A walsender is there before it streams.
+    wait_until(lambda: h1.psql("SELECT state FROM pg_stat_replication") == "streaming", 60, "the stream")
+    wait_until(lambda: h2.psql("SELECT status FROM pg_stat_wal_receiver") == "streaming", 60, "its other end")
     steps.assert_replicates(h1, h2)
 
 

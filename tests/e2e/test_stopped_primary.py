@@ -145,32 +145,55 @@ def test_cluster_that_is_to_be_recovered_is_left_alone(host):
     assert_stands_still(host)
 
 
+def stopped_with_a_lock(host, **settings):
+    """Its next start brings a lock back that the making of a role waits for: until it is let go, a run is not over."""
+    server = Cluster(host, DEBIAN).init().configure(max_prepared_transactions=1, **settings).start()
+    host.psql("BEGIN; LOCK TABLE pg_authid IN SHARE MODE; PREPARE TRANSACTION 'held'")
+    return server.stop()
+
+
+def let_go(host):
+    """On the private server, with what a run that was killed has asked it for ended first."""
+    others = "FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    host.psql(f"SELECT pg_terminate_backend(pid) {others}")
+    wait_until(lambda: host.psql(f"SELECT count(*) {others}") == "0", 60, "the end of the other sessions")
+    host.psql("ROLLBACK PREPARED 'held'")
+
+
 def begin_and_wait_until_it_runs(host):
     running = host.start(host.standfast_command(*arguments(host)))
-    wait_until(lambda: (host.data / "postmaster.pid").exists() or not running.alive, 30, "the private server")
+    wait_until(lambda: (host.data / "postmaster.pid").exists() or not running.alive, 60, "the private server")
     return running
+
+
+def wait_until_ready(host):
+    wait_until(lambda: "ready" in (host.data / "postmaster.pid").read_text(), 60, "the private server")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_stands_still_again(host, number):
-    stopped(host)
+    server = stopped_with_a_lock(host)
     options = (host.data / "postmaster.opts").read_text()
     running = begin_and_wait_until_it_runs(host)
     running.signal(number)
     running.wait().expect(CANCELLED)
     assert_stands_still(host, options)
+    server.start()
+    host.psql("ROLLBACK PREPARED 'held'")
+    server.stop()
     set_up(host).expect(PENDING)
     assert_stands_still(host, options)
 
 
 def test_what_a_killed_run_left_is_taken_over_and_stopped(host):
-    server = stopped(host)
+    server = stopped_with_a_lock(host)
     options = (host.data / "postmaster.opts").read_text()
     running = begin_and_wait_until_it_runs(host)
     running.signal(signal.SIGKILL)
     assert running.wait().code == -signal.SIGKILL
-    wait_until(lambda: "ready" in (host.data / "postmaster.pid").read_text(), 30, "the server that was left")
+    wait_until_ready(host)
     assert private_folders(host)
+    let_go(host)
     done = set_up(host).expect(PENDING)
     assert "took over" in done.out + done.err
     assert_stands_still(host, options)
@@ -192,7 +215,9 @@ def test_what_a_run_left_that_was_killed_before_it_had_a_socket_is_taken_over_to
     running = begin_and_wait_until_it_runs(host)
     running.signal(signal.SIGKILL)
     assert running.wait().code == -signal.SIGKILL
-    assert (host.data / "postmaster.pid").read_text().split("\n")[4:] == ["", ""], "it is to be without a socket yet"
+    written = wait_until(lambda: text if (text := (host.data / "postmaster.pid").read_text()).count("\n") > 4 else None,
+                         30, "the file with its process id, written")
+    assert written.split("\n")[4:] == ["", ""], "it is to be without a socket yet"
     again = host.start(host.standfast_command(*arguments(host)))
     with pytest.raises(AssertionError):
         wait_until(lambda: not again.alive, 2, "the end of a run that has to wait for the socket")
@@ -232,13 +257,15 @@ def test_server_of_a_killed_run_that_comes_up_only_now_is_taken_over_too(host):
 
 
 def test_nobody_else_reaches_it(host):
-    stopped(host, listen_addresses="'*'")
+    stopped_with_a_lock(host, listen_addresses="'*'")
     running = begin_and_wait_until_it_runs(host)
     try:
-        wait_until(lambda: "ready" in (host.data / "postmaster.pid").read_text(), 30, "the private server")
+        wait_until_ready(host)
         lines = (host.data / "postmaster.pid").read_text().splitlines()
         assert lines[4].startswith("/tmp/standfast-private-") and lines[5] == "", lines
         assert (private_folders(host)[0].stat().st_mode & 0o777) == 0o700
+        host.psql("ROLLBACK PREPARED 'held'")
     finally:
-        running.wait()
+        ended = running.wait()
+    ended.expect(PENDING)
     assert_stands_still(host)

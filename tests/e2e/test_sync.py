@@ -44,11 +44,11 @@ def receiver(host, name, folder=None, *, synchronous=True, late=False):
         host.psql("INSERT INTO t VALUES (1)") if names(host) == "" else None
         return int(host.psql(f"SELECT count(*) FROM pg_stat_replication WHERE {ready}")) > before
 
-    wait_until(streams, 20, f"{name} streaming")
+    wait_until(streams, 60, f"{name} streaming")
     if late:
         host.psql("SELECT pg_switch_wal()")
         host.psql("INSERT INTO t VALUES (1)")
-        wait_until(lambda: host.psql("SELECT count(flush_lsn) FROM pg_stat_replication") == "1", 20, "a full segment")
+        wait_until(lambda: host.psql("SELECT count(flush_lsn) FROM pg_stat_replication") == "1", 60, "a full segment")
     return running
 
 
@@ -106,17 +106,17 @@ def test_disable_lets_commits_go_that_wait(host):
     sync(host, "enable", "witness1").expect(0)
     running.signal(9)
     running.wait()
-    wait_until(lambda: host.psql("SELECT count(*) FROM pg_stat_replication") == "0", 20, "the end of the stream")
+    wait_until(lambda: host.psql("SELECT count(*) FROM pg_stat_replication") == "0", 60, "the end of the stream")
     port, folder = host.server_socket()
     waiting = host.start([DEBIAN.program("psql"), "-Xq", "-h", folder, "-p", port, "-d", "postgres", "-c",
                           "INSERT INTO t VALUES (42)"])
-    wait_until(lambda: host.psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1", 20,
+    wait_until(lambda: host.psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1", 60,
                "a commit that waits")
     shown = sync(host, "show").expect(0)
     assert '"witness1" is in the list and does not stream' in shown.err
     sync(host, "enable", "witness1").expect_error(10, "nobody streams")
     sync(host, "disable").expect(0)
-    assert waiting.wait(20).code == 0 and names(host) == ""
+    assert waiting.wait(60).code == 0 and names(host) == ""
     assert host.psql("SELECT count(*) FROM t WHERE i = 42") == "1"
 
 
@@ -126,7 +126,7 @@ def test_disable_of_one_is_refused_where_every_commit_would_stand_still(host):
     sync(host, "enable", "s1", "witness1").expect(0)
     running.signal(9)
     running.wait()
-    wait_until(lambda: host.psql("SELECT count(*) FROM pg_stat_replication") == "1", 20, "the end of the stream")
+    wait_until(lambda: host.psql("SELECT count(*) FROM pg_stat_replication") == "1", 60, "the end of the stream")
     sync(host, "disable", "witness1").expect_error(10, "every commit would stand still", "sync disable")
     assert names(host) == 'ANY 1 ("s1", "witness1")'
     sync(host, "disable", "s1").expect(0)

@@ -16,6 +16,7 @@ from harness.secret_scan import SecretScan, secrets_of
 from harness.waiting import wait_until
 
 CANCELLED = 4
+PATIENT = ("--timeout", "600")  # of a verify that is to know better than to wait: the test's own deadline is less
 NOT_STREAMING, LAGGING, SLOT_LOST, SLOT_INACTIVE, UNREACHABLE, PAUSED, DELAYED, NOT_REPLICATING = range(30, 38)
 
 
@@ -79,7 +80,7 @@ def write_wal(h1, kilobytes=300):
 def assert_well(h1, h2):
     wait_for_replay(h1, h2)
     for host in (h1, h2):
-        wait_until(lambda host=host: status(host).code == 0, 20, f"a good status on {host.name}")
+        wait_until(lambda host=host: status(host).code == 0, 60, f"a good status on {host.name}")
 
 
 @contextlib.contextmanager
@@ -96,7 +97,7 @@ def setting(host, name, value, wait=0.3):
 @contextlib.contextmanager
 def paused(h2):
     h2.psql("SELECT pg_wal_replay_pause()")
-    wait_until(lambda: h2.psql("SELECT pg_get_wal_replay_pause_state()") == "paused", 10, "the paused replay")
+    wait_until(lambda: h2.psql("SELECT pg_get_wal_replay_pause_state()") == "paused", 60, "the paused replay")
     try:
         yield
     finally:
@@ -134,6 +135,23 @@ def stopped(h2):
 
 
 @contextlib.contextmanager
+def quiet(host):
+    """Nothing is written but what the test writes: no running transactions, no checkpoint, no autovacuum."""
+    with setting(host, "autovacuum", "off"):
+        workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
+        wait_until(lambda: host.psql(workers) == "0", 60, "the end of autovacuum")
+        pids = [int(pid) for pid in host.psql("SELECT pid FROM pg_stat_activity WHERE backend_type IN "
+                                              "('background writer', 'checkpointer')").splitlines()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
 def frozen(host):
     """A server that takes connections and answers none of them."""
     pid = int((host.data / "postmaster.pid").read_text().split("\n", maxsplit=1)[0])
@@ -145,7 +163,9 @@ def frozen(host):
 
 
 def connections(host, to):
-    return len(host.run(["ss", "-Htn", "dst", f"{to.address}:{to.server_socket()[0]}"], user="root").out.splitlines())
+    """Those that are whole; one that is being closed would go while another is waited for."""
+    whole = ["ss", "-Htn", "state", "established", "dst", f"{to.address}:{to.server_socket()[0]}"]
+    return len(host.run(whole, user="root").out.splitlines())
 
 
 @pytest.mark.parametrize("command", ["status", "verify"])
@@ -156,9 +176,9 @@ def test_ctrl_c_while_the_other_side_is_asked_is_told_as_such(joined, command):
     before = connections(asking, asked)
     with frozen(asked):
         running = asking.start(asking.standfast_command(command, "-D", asking.data))
-        wait_until(lambda: connections(asking, asked) > before or not running.alive, 20, "a connection")
+        wait_until(lambda: connections(asking, asked) > before or not running.alive, 60, "a connection")
         running.signal(signal.SIGINT)
-        running.wait(20).expect(CANCELLED)
+        running.wait(60).expect(CANCELLED)
     assert_well(h1, h2)
 
 
@@ -170,22 +190,22 @@ def test_pair_that_is_well(joined):
         assert sorted(member["role"] for member in report["members"]) == ["primary", "standby"]
         standby = next(member for member in report["members"] if member["role"] == "standby")
         assert standby["state"] == "streaming" and standby["slot"]["name"] == "pgstandby1"
-        proof = verify(host, "--output", "json").expect(0).json()
-        assert proof["milliseconds"] < 5000 if "milliseconds" in proof else proof
+        assert verify(host, "--output", "json").expect(0).json()["marker_ms"] >= 0
     both = h2.standfast("status", "-d", of_primary(h2), "-D", h2.data).expect(0).out
     assert "primary" in both and "standby" in both
 
 
 def test_idle_pair_shows_no_false_lag(joined):
     h1, h2 = joined
-    write_wal(h1)
-    wait_for_replay(h1, h2)
-    time.sleep(1.5)
-    for host in joined:
-        for limit in ("1", "500ms"):
-            status(host, "--max-lag", limit).expect(0)
-        for member in status(host, "--output", "json").expect(0).json()["members"]:
-            assert not member.get("lag_bytes"), member
+    with quiet(h1):  # what is written while it is looked at is lag for a moment, and no false one
+        write_wal(h1)
+        wait_for_replay(h1, h2)
+        time.sleep(1.5)
+        for host in joined:
+            for limit in ("1", "500ms"):
+                status(host, "--max-lag", limit).expect(0)
+            for member in status(host, "--output", "json").expect(0).json()["members"]:
+                assert not member.get("lag_bytes"), member
 
 
 def test_lag_past_the_limit(joined):
@@ -196,7 +216,7 @@ def test_lag_past_the_limit(joined):
         for host in joined:
             status(host).expect(0)
             judged(status(host, "--max-lag", "100kB"), LAGGING, "pgstandby1", "behind")
-            wait_until(lambda host=host: status(host, "--max-lag", "1s").code == LAGGING, 5, "the lag in time")
+            wait_until(lambda host=host: status(host, "--max-lag", "1s").code == LAGGING, 60, "the lag in time")
             for limit in ("1GB", "1h"):
                 status(host, "--max-lag", limit).expect(0)
             report = status(host, "--max-lag", "100kB", "--output", "json").expect(LAGGING).json()
@@ -213,7 +233,7 @@ def test_paused_replay_has_its_own_verdict(joined):
     h1, h2 = joined
     with paused(h2):
         for host in joined:
-            assert judged(verify(host), PAUSED, "paused", "pg_wal_replay_resume").seconds < 10
+            judged(verify(host, *PATIENT), PAUSED, "paused", "pg_wal_replay_resume")
     assert_well(h1, h2)
     verify(h1).expect(0)
 
@@ -234,7 +254,7 @@ def test_delayed_replay_has_its_own_verdict(joined):
     h1, h2 = joined
     with setting(h2, "recovery_min_apply_delay", "1h"):
         for host in joined:
-            assert judged(verify(host), DELAYED, "recovery_min_apply_delay").seconds < 10
+            judged(verify(host, *PATIENT), DELAYED, "recovery_min_apply_delay")
     assert_well(h1, h2)
 
 
@@ -252,7 +272,7 @@ def test_what_a_killed_verify_left_is_removed_by_the_next(joined):
     h1, h2 = joined
     with stuck_replay(h2):
         running = h1.start(h1.standfast_command("verify", "-D", h1.data))
-        wait_until(lambda: h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "1", 10, "the marker")
+        wait_until(lambda: h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "1", 60, "the marker")
         running.signal(signal.SIGKILL)
         running.wait()
         assert h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "1"
@@ -267,14 +287,17 @@ def demo_exists(host):
 def test_replica_demo_of_a_killed_verify_is_removed_by_the_next(joined):
     """Killed while the server makes it, which the server then does to its end."""
     h1, h2 = joined
-    databases = h1.data / "base"
-    before = set(databases.iterdir())
+
+    def databases():
+        return {path.name for path in (h1.data / "base").iterdir() if path.name.isdigit()}
+
+    before = databases()
     running = h1.start(h1.standfast_command("verify", "-D", h1.data, "--create-database"))
-    while set(databases.iterdir()) == before:
+    while databases() == before:
         assert running.alive, running.wait()
     running.signal(signal.SIGKILL)
     running.wait().expect(-signal.SIGKILL)
-    wait_until(lambda: demo_exists(h1), 10, "the database that the server still makes")
+    wait_until(lambda: demo_exists(h1), 60, "the database that the server still makes")
     verify(h1, "--create-database").expect(0)
     assert not demo_exists(h1)
     assert_well(h1, h2)
@@ -285,7 +308,7 @@ def test_second_verify_leaves_the_database_of_the_first(joined):
     with stuck_replay(h2):
         first = h1.start(h1.standfast_command("verify", "-D", h1.data, "--create-database", "--timeout", "40"))
         held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1399211106"
-        wait_until(lambda: h1.psql(held, database="standfast") == "1", 10, "the lock of the first")
+        wait_until(lambda: h1.psql(held, database="standfast") == "1", 60, "the lock of the first")
         port, folder = h1.server_socket()
         h1.standfast("verify", "-d", f"host={folder} port={port} dbname=standfast", "--create-database").expect_error(
             20, "replica_demo", "hint: ")
@@ -299,7 +322,7 @@ def test_interrupted_verify_takes_its_marker_away(joined):
     h1, h2 = joined
     with stuck_replay(h2):
         running = h1.start(h1.standfast_command("verify", "-D", h1.data))
-        wait_until(lambda: h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "1", 10, "the marker")
+        wait_until(lambda: h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "1", 60, "the marker")
         running.signal(signal.SIGINT)
         running.wait().expect(4)
         assert h1.psql("SELECT count(*) FROM standfast.marker", database="standfast") == "0"
@@ -319,10 +342,15 @@ def test_replica_demo_of_someone_else_is_not_dropped(joined):
     assert_well(h1, h2)
 
 
+def slot_is_active(h1):
+    return h1.psql("SELECT active FROM pg_replication_slots WHERE slot_name = 'pgstandby1'")
+
+
 def test_stopped_standby(joined):
     h1, h2 = joined
     with stopped(h2):
         write_wal(h1)
+        wait_until(lambda: slot_is_active(h1) == "f", 60, "the end of the stream")
         judged(status(h1), SLOT_INACTIVE, "pgstandby1", "not in use", "pg_drop_replication_slot")
         slot = next(member for member in status(h1, "--output", "json").json()["members"] if member.get("slot"))["slot"]
         assert slot["active"] is False and slot["held_bytes"] > 100_000
@@ -339,7 +367,8 @@ def test_standby_that_does_not_receive(joined):
     h2.psql("SELECT pg_reload_conf(), pg_sleep(0.3)")
     try:
         write_wal(h1)
-        wait_until(lambda: h1.psql("SELECT count(*) FROM pg_stat_replication") == "0", 20, "the end of the stream")
+        wait_until(lambda: h1.psql("SELECT count(*) FROM pg_stat_replication") == "0" and slot_is_active(h1) == "f", 60,
+                   "the end of the stream")
         judged(status(h1), SLOT_INACTIVE, "pgstandby1")
         judged(status(h2), NOT_STREAMING, "not streaming")
         judged(status(h2, "-d", of_primary(h2)), NOT_STREAMING, "not streaming")
@@ -357,7 +386,7 @@ def test_unplugged_standby_is_unreachable(joined):
     network.link_down(h2)
     try:
         asked = judged(status(h1, "-d", of_standby(h1)), UNREACHABLE, "10.20.20.2")
-        assert asked.seconds < 15
+        assert asked.seconds < 40, "and not as long as the kernel tries"
     finally:
         network.link_up(h2)
     assert_well(h1, h2)
@@ -380,22 +409,32 @@ def test_detail_shows_no_password(joined):
     """Also where the password stands in primary_conninfo itself, as pg_basebackup -R writes it."""
     h1, h2 = joined
     kept = h2.psql("SHOW primary_conninfo").replace("'", "''")
+
+    def receiver():
+        return h2.psql("SELECT pid FROM pg_stat_wal_receiver WHERE status = 'streaming'")
+
+    def wait_for_another(before):
+        wait_until(lambda: receiver() not in ("", before), 60, "the stream again")
+
     password = next(line.split(":")[4] for line in next(h2.secrets.rglob("*.pgpass")).read_text().splitlines()
                     if ":replicator:" in line)
     with setting(h2, "log_min_messages", "panic"):  # the server logs the new value of a setting
+        first = receiver()
         try:
             h2.run(["psql", "-Xq", "-h", h2.server_socket()[1], "-d", "postgres"], record=False,
                    stdin=f"ALTER SYSTEM SET primary_conninfo = '{kept} password={password}'; "
                          "SELECT pg_reload_conf(), pg_sleep(0.5)").expect(0)
-            wait_until(lambda: h2.psql("SELECT status FROM pg_stat_wal_receiver") == "streaming", 20, "the stream again")
+            wait_for_another(first)
             for host in joined:
                 for options in ([], ["--output", "json"]):
                     shown = host.run(host.standfast_command("status", "-D", host.data, "--detail", *options), record=False)
                     assert shown.code == 0 and password not in shown.out + shown.err
                 assert "pg_stat_wal_receiver" in shown.out or host is h1
         finally:
+            second = receiver()
             h2.psql(f"ALTER SYSTEM SET primary_conninfo = '{kept}'")
             h2.psql("SELECT pg_reload_conf(), pg_sleep(0.5)")
+            wait_for_another(second)  # until then the old one makes a good status
     assert_well(h1, h2)
 
 
@@ -414,10 +453,13 @@ def test_watch_shows_again_until_interrupted(joined):
 def test_watch_gives_a_json_object_a_line_and_ends_with_its_reader(joined):
     h1, _ = joined
     command = " ".join(h1.standfast_command("status", "-D", h1.data, "--watch", "0.1", "--output", "json"))
-    done = h1.run(["sh", "-c", f"{command} | head -n 3"], timeout=20).expect(0)
+    done = h1.run(["sh", "-c", f"{command} | head -n 3"]).expect(0)
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [line["verdict"] for line in lines] == ["ok"] * 3
-    done = h1.run(["sh", "-c", f"{command} & pid=$!; sleep 0.6; kill -INT $pid; wait $pid; echo code $?"], timeout=20)
+    # In the background of a shell, SIGINT is ignored before the program says otherwise.
+    shown = h1.home / "shown"
+    done = h1.run(["sh", "-c", f"{command} > {shown} & pid=$!; until [ -s {shown} ]; do sleep 0.1; done; "
+                               "kill -INT $pid; wait $pid; echo code $?"])
     assert done.expect(0).out.splitlines()[-1] in ("code 0", "code 130"), done
 
 
@@ -453,7 +495,7 @@ def test_role_that_may_not_see_is_told_so(alone):
     host.psql("CREATE ROLE plain LOGIN")
     port, folder = host.server_socket()
     host.start([DEBIAN.program("pg_receivewal"), "-h", folder, "-p", port, "-D", host.home])
-    wait_until(lambda: host.psql("SELECT state FROM pg_stat_replication") == "streaming", 20, "a sender")
+    wait_until(lambda: host.psql("SELECT state FROM pg_stat_replication") == "streaming", 60, "a sender")
     judged(status(host, "-U", "plain"), 5, "hides the state of replication", "pg_monitor")
 
 

@@ -63,15 +63,15 @@ def world(shared_network):
     end = primary.psql("SELECT pg_current_wal_flush_lsn()")
     flushed = ("SELECT count(*) FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid "
                f"WHERE r.flush_lsn >= '{end}' OR (s.slot_name = 'pg_receivewal_gzip' AND r.write_lsn >= '{end}')")
-    wait_until(lambda: int(primary.psql(flushed)) == len(RECEIVERS), 60, f"all receivers at {end}")
+    wait_until(lambda: int(primary.psql(flushed)) == len(RECEIVERS), 120, f"all receivers at {end}")
     for name in ("standfast-zstd", "standfast-lz4"):
         # All but the last whole one get packed while the stream goes on.
-        wait_until(lambda folder=folders[name]: sum("." not in file for file in whole_segments(folder)) <= 1, 60,
+        wait_until(lambda folder=folders[name]: sum("." not in file for file in whole_segments(folder)) <= 1, 120,
                    f"{name} has packed its segments")
     primary.stop("immediate")  # its receivers see the connection break
     for name, program in running.items():
         program.signal(signal.SIGINT)
-        program.wait(30)
+        program.wait(60)
     return SimpleNamespace(host=host, folders=folders, backup=backup, end=end, rows=rows_before_last + 1,
                            rows_before_last=rows_before_last)
 
@@ -113,7 +113,7 @@ def test_recovery_from_a_folder(world, name):
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     server = recovery(world, folder, name).start()
     try:
-        wait_until(lambda: server.psql("SELECT pg_is_in_recovery()") == "f", 60, "the end of recovery")
+        wait_until(lambda: server.psql("SELECT pg_is_in_recovery()") == "f", 120, "the end of recovery")
         wanted = world.rows_before_last if name in WITHOUT_LAST_SEGMENT else world.rows
         assert int(server.psql("SELECT count(*) FROM t")) == wanted
         assert not list(server.data.rglob("*standfast-tmp"))
@@ -259,7 +259,7 @@ def test_looking_while_wal_is_received(network):
     primary.psql("SELECT pg_create_physical_replication_slot('standfast_lz4', true)")
     folder = host.home / "wal"
     receiver = receive(host, "standfast-lz4", folder)
-    wait_until(lambda: folder.exists() and list(folder.glob("*.partial")), 20, "the first segment")
+    wait_until(lambda: folder.exists() and list(folder.glob("*.partial")), 60, "the first segment")
     load = host.start([DEBIAN.program("psql"), "-Xq", "-h", "/tmp", "-p", "5432", "-d", "postgres", "-c",
                        "CREATE TABLE t AS SELECT i, repeat(md5(i::text), 20) AS text FROM generate_series(1, 60000) i"])
     looks = 0
@@ -274,8 +274,8 @@ def test_looking_while_wal_is_received(network):
     load.wait().expect(0)
     assert receiver.alive
     end = primary.psql("SELECT pg_current_wal_flush_lsn()")
-    wait_until(lambda: primary.psql(f"SELECT flush_lsn >= '{end}' FROM pg_stat_replication") == "t", 30, f"a flush of {end}")
-    wait_until(lambda: len(list(folder.glob("*.lz4"))) > 5, 30, "packed segments")
+    wait_until(lambda: primary.psql(f"SELECT flush_lsn >= '{end}' FROM pg_stat_replication") == "t", 60, f"a flush of {end}")
+    wait_until(lambda: len(list(folder.glob("*.lz4"))) > 5, 60, "packed segments")
     receiver.signal(signal.SIGTERM)
-    receiver.wait(30).expect(0)
+    receiver.wait(60).expect(0)
     host.standfast("wal", "verify", "-D", folder).expect(0)

@@ -5,7 +5,7 @@ import re
 import signal
 
 from harness.binaries import DEBIAN
-from harness.cluster import Cluster
+from harness.cluster import Cluster, wait_for_replay
 from harness.waiting import wait_until
 from harness.wal_servers import folder_on, primary_on, standby_of, wait_until_flushed, write_some
 
@@ -23,17 +23,17 @@ def receive_all(primary, host, folder):
     running = host.start(command(host, primary.port, folder))
     wait_until_flushed(primary, primary.psql("SELECT pg_current_wal_flush_lsn()"))
     running.signal(signal.SIGINT)
-    return running.wait(30).expect(0)
+    return running.wait(60).expect(0)
 
 
 def assert_that_nothing_is_told(primary, host, folder, message):
     """The server keeps a commit waiting for whoever comes; a receiver of another history must not release it."""
     primary.configure(synchronous_standby_names="'*'", log_replication_commands="on")
     primary.reload()
-    wait_until(lambda: primary.psql("SHOW synchronous_standby_names") == "*", 10, "the setting")
+    wait_until(lambda: primary.psql("SHOW synchronous_standby_names") == "*", 30, "the setting")
     waiting = primary.host.start([DEBIAN.program("psql"), "-h", "/tmp", "-p", str(primary.port), "-U", "postgres", "-qAt",
                                       "-c", "SET synchronous_commit = remote_write; CREATE TABLE waits (n int)"])
-    wait_until(lambda: primary.psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1", 10,
+    wait_until(lambda: primary.psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1", 30,
                "the commit that waits")
     before = content(folder)
     refused = host.run(command(host, primary.port, folder, "--no-loop"), timeout=60)
@@ -43,7 +43,7 @@ def assert_that_nothing_is_told(primary, host, folder, message):
     assert primary.psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1"
     primary.configure(synchronous_standby_names="''")
     primary.reload()
-    waiting.wait(30)
+    waiting.wait(60)
 
 
 def promoted(standby):
@@ -59,8 +59,8 @@ def test_two_servers_of_the_same_timeline(pair):
     folder = folder_on(h2)
     write_some(primary, "before")
     receive_all(primary, h2, folder)
-    wait_until(lambda: one.psql("SELECT to_regclass('before') IS NOT NULL") == "t", 30, "the standby to have it")
-    wait_until(lambda: other.psql("SELECT to_regclass('before') IS NOT NULL") == "t", 30, "the other one too")
+    wait_until(lambda: one.psql("SELECT to_regclass('before') IS NOT NULL") == "t", 60, "the standby to have it")
+    wait_until(lambda: other.psql("SELECT to_regclass('before') IS NOT NULL") == "t", 60, "the other one too")
     primary.stop()
     promoted(one)
     write_some(one, "one")
@@ -69,7 +69,7 @@ def test_two_servers_of_the_same_timeline(pair):
     # The other one goes on with timeline 1 for a while, then has a timeline 2 of its own.
     primary.start()
     write_some(primary, "more", 10)
-    wait_until(lambda: other.psql("SELECT to_regclass('more') IS NOT NULL") == "t", 30, "the other standby to have more")
+    wait_until(lambda: other.psql("SELECT to_regclass('more') IS NOT NULL") == "t", 60, "the other standby to have more")
     primary.stop()
     promoted(other)
     write_some(other, "elsewhere", 100000)
@@ -116,7 +116,8 @@ def test_a_server_that_was_set_back_to_a_snapshot(pair):
     # like any other server's.
     primary.psql("CREATE TABLE t AS SELECT 1 AS n")
     primary.psql("SELECT pg_switch_wal()")
-    primary.psql("SELECT pg_log_standby_snapshot()" if DEBIAN.major >= 16 else "CHECKPOINT")
+    primary.psql("CHECKPOINT")
+    checkpoint = primary.psql("SELECT checkpoint_time FROM pg_control_checkpoint()")
     receive_all(primary, h2, folder)
     primary.stop("immediate")
     snapshot = Cluster(h1, DEBIAN, data=h1.cluster_folder / "snapshot", port=5434)
@@ -124,6 +125,9 @@ def test_a_server_that_was_set_back_to_a_snapshot(pair):
     snapshot.start()
     snapshot.psql("CREATE TABLE t AS SELECT 2 AS n")
     snapshot.psql("SELECT pg_switch_wal()")
+    # In the last segment nothing but the second of the checkpoint differs.
+    wait_until(lambda: snapshot.psql(f"SELECT now() >= timestamptz '{checkpoint}' + interval '1 s'") == "t", 30,
+               "another second")
     snapshot.psql("CHECKPOINT")
     write_some(snapshot, "elsewhere", 100000)
     assert_that_nothing_is_told(snapshot, h2, folder, "on timeline 1 they differ at")
@@ -136,7 +140,7 @@ def test_histories_of_timelines_in_between_are_fetched(pair):
     standby = standby_of(primary, h1, h1.cluster_folder / "standby", 5433)
     write_some(primary, "before")
     receive_all(primary, h2, folder)
-    wait_until(lambda: standby.psql("SELECT to_regclass('before') IS NOT NULL") == "t", 30, "the standby to have it")
+    wait_until(lambda: standby.psql("SELECT to_regclass('before') IS NOT NULL") == "t", 60, "the standby to have it")
     primary.stop()
     promoted(standby)
     write_some(standby, "two")
@@ -162,16 +166,18 @@ def test_a_promotion_under_load_is_followed(pair):
     for number, (before, standby) in enumerate(zip(servers, servers[1:])):
         running = h2.start(command(h2, standby.port, folder))
         wait_until(lambda: standby.psql("SELECT count(*) FROM pg_stat_replication WHERE application_name = 'standfast'") == "1",
-                   30, "the receiver")
+                   60, "the receiver")
         load = h1.start([DEBIAN.program("psql"), "-h", "/tmp", "-p", str(before.port), "-U", "postgres", "-qAt", "-c",
                          f"CREATE TABLE load{number} (t text)"]
                         + [part for n in range(3000) for part in ("-c", f"INSERT INTO load{number} VALUES (repeat('x', {n}))")])
-        wait_until(lambda: standby.psql(f"SELECT to_regclass('load{number}') IS NOT NULL") == "t", 30, "the load")
+        wait_until(lambda: standby.psql(f"SELECT to_regclass('load{number}') IS NOT NULL") == "t", 60, "the load")
         standby.psql("SELECT pg_promote()")
         write_some(standby, f"after{number}", 1000)
         wait_until_flushed(standby, standby.psql("SELECT pg_current_wal_flush_lsn()"))
         running.signal(signal.SIGINT)
-        result = running.wait(30).expect(0)
+        result = running.wait(60).expect(0)
         assert f"timeline {number + 2} begins there" in result.out
-        load.wait(60)
+        for below in servers[number + 2:]:
+            wait_for_replay(standby, below)  # who is next is refused while it lacks what the folder has
+        load.wait(120)
         before.stop("immediate")

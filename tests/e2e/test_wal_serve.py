@@ -59,12 +59,12 @@ def fill(server, rows):
 
 
 def wait_for_rows(standby, rows):
-    wait_until(lambda: standby.psql("SELECT count(*) FROM t") == str(rows), 60, f"{rows} rows on the standby")
+    wait_until(lambda: standby.psql("SELECT count(*) FROM t") == str(rows), 120, f"{rows} rows on the standby")
 
 
 def assert_streams_from(standby, host):
     wait_until(lambda: standby.rows("SELECT status, sender_host, sender_port FROM pg_stat_wal_receiver") == [
-        {"status": "streaming", "sender_host": host.address, "sender_port": str(PORT)}], 30, "a stream from the witness")
+        {"status": "streaming", "sender_host": host.address, "sender_port": str(PORT)}], 60, "a stream from the witness")
     assert standby.psql("SELECT pg_is_in_recovery()") == "t"
 
 

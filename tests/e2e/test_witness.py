@@ -63,13 +63,13 @@ def test_acknowledged_commits_survive_a_dead_primary_on_a_standby_that_never_saw
     primary.psql(f"SELECT pg_create_physical_replication_slot('{NAME}', true)")
     _, command = witness_on(h3, primary)
     running = h3.start(command)
-    wait_until(lambda: is_streaming(primary), 30, "the witness to stream")
+    wait_until(lambda: is_streaming(primary), 60, "the witness to stream")
     h1.standfast("sync", "enable", NAME, "-h", "/tmp", "-U", "postgres").expect(0)
     standby = standby_on(h2, primary, h3, 5433)
     primary.psql("CREATE TABLE told AS SELECT 1 AS n")
-    wait_until(lambda: standby.psql("SELECT to_regclass('told') IS NOT NULL") == "t", 30, "the standby behind the witness")
+    wait_until(lambda: standby.psql("SELECT to_regclass('told') IS NOT NULL") == "t", 60, "the standby behind the witness")
     assert primary.psql("SELECT count(*) FROM pg_stat_replication") == "1", "the primary sees one connection"
-    wait_until(lambda: primary.psql("SELECT xmin IS NOT NULL FROM pg_replication_slots") == "t", 30,
+    wait_until(lambda: primary.psql("SELECT xmin IS NOT NULL FROM pg_replication_slots") == "t", 60,
                "the standby's feedback at the primary")
     # The standby hears nothing for a while; commits go on, acknowledged by the witness alone.
     network.link_down(h2)
@@ -77,17 +77,18 @@ def test_acknowledged_commits_survive_a_dead_primary_on_a_standby_that_never_saw
         primary.psql(f"INSERT INTO told VALUES ({n})")
     h1.run(["kill", "-9", (primary.data / "postmaster.pid").read_text().splitlines()[0]], user="root").expect(0)
     network.link_up(h2)
-    wait_until(lambda: standby.psql("SELECT count(*) FROM told") == "29", 90, "every row that was acknowledged")
+    wait_until(lambda: standby.psql("SELECT count(*) FROM told") == "29", 120, "every row that was acknowledged")
     # A witness that starts while its primary is dead serves what it holds.
     running.signal(signal.SIGTERM)
-    running.wait(40).expect(0)
+    running.wait(60).expect(0)
     standby.psql("SELECT 1")
     running = h3.start(command)
+    wait_until(lambda: "serving WAL" in running.out, 60, "the witness serves")
     wait_until(lambda: standby.psql("SELECT status FROM pg_stat_wal_receiver") == "streaming", 60, "the stream again")
     standby.psql("SELECT pg_promote()")
     assert standby.psql("SELECT count(*) FROM told") == "29"
     running.signal(signal.SIGTERM)
-    running.wait(40).expect(0)
+    running.wait(60).expect(0)
 
 
 def test_a_slot_that_nobody_has_used_lets_no_acknowledged_wal_go(network):
@@ -96,23 +97,23 @@ def test_a_slot_that_nobody_has_used_lets_no_acknowledged_wal_go(network):
     primary.psql(f"SELECT pg_create_physical_replication_slot('{NAME}', true)")
     _, command = witness_on(h3, primary, "--keep-size", "0B")
     running = h3.start(command)
-    wait_until(lambda: is_streaming(primary), 30, "the witness to stream")
+    wait_until(lambda: is_streaming(primary), 60, "the witness to stream")
     h1.standfast("sync", "enable", NAME, "-h", "/tmp", "-U", "postgres").expect(0)
     standby = standby_on(h2, primary, h3, 5433)
     primary.psql("CREATE TABLE told AS SELECT 1 AS n")
-    wait_until(lambda: standby.psql("SELECT to_regclass('told') IS NOT NULL") == "t", 30, "the standby behind the witness")
+    wait_until(lambda: standby.psql("SELECT to_regclass('told') IS NOT NULL") == "t", 60, "the standby behind the witness")
     standby.stop()
     for n in range(2, 6):
         primary.psql(f"INSERT INTO told VALUES ({n})")
         primary.psql("SELECT pg_switch_wal()")
     h3.run([DEBIAN.program("psql"), f"host={h3.address} port=5433 user=replicator password=secret replication=true", "-c",
             "CREATE_REPLICATION_SLOT pgstandby2 PHYSICAL RESERVE_WAL"]).expect(0)
-    wait_until(lambda: "and stay: no standby is known to have them" in running.err, 60, "the keeper's look at what may go")
+    wait_until(lambda: "and stay: no standby is known to have them" in running.err, 120, "the keeper's look at what may go")
     h1.run(["kill", "-9", (primary.data / "postmaster.pid").read_text().splitlines()[0]], user="root").expect(0)
     standby.start()
-    wait_until(lambda: standby.psql("SELECT count(*) FROM told") == "5", 90, "every row that was acknowledged")
+    wait_until(lambda: standby.psql("SELECT count(*) FROM told") == "5", 120, "every row that was acknowledged")
     running.signal(signal.SIGTERM)
-    running.wait(40).expect(0)
+    running.wait(60).expect(0)
 
 
 @pytest.mark.parametrize("major", [12, 18])
@@ -123,7 +124,7 @@ def test_standbys_of_other_majors_stream_from_it(network, major):
     primary.psql(f"SELECT pg_create_physical_replication_slot('{NAME}', true)")
     _, command = witness_on(h3, primary)
     running = h3.start(command)
-    wait_until(lambda: is_streaming(primary), 30, "the witness to stream")
+    wait_until(lambda: is_streaming(primary), 60, "the witness to stream")
     password = h2.write("passfile", "*:*:*:replicator:secret\n")
     h2.standfast("standby", "clone", "-d", f"host={h1.address} user=replicator passfile={password}", "-D", h2.data, "-R", "-c", "fast",
                  timeout=120).expect(0)
@@ -132,9 +133,9 @@ def test_standbys_of_other_majors_stream_from_it(network, major):
         conf.write(f"primary_conninfo = 'host={h3.address} port=5433 user=replicator password=secret'\nprimary_slot_name = ''\n")
     standby.start()
     primary.psql("CREATE TABLE told AS SELECT generate_series(1, 1000) AS n")
-    wait_until(lambda: standby.psql("SELECT to_regclass('told') IS NOT NULL") == "t", 30, "the standby behind the witness")
+    wait_until(lambda: standby.psql("SELECT to_regclass('told') IS NOT NULL") == "t", 60, "the standby behind the witness")
     running.signal(signal.SIGTERM)
-    running.wait(40).expect(0)
+    running.wait(60).expect(0)
 
 
 def test_refusals(pair):

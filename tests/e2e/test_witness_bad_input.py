@@ -40,15 +40,16 @@ def rude(host, server, kind, count, start="0/0"):
     """A crowd of one kind, up to the moment when each has done its worst."""
     running = host.start(["python3", "-c", Path(rude_clients.__file__).read_text(), server.host.address, server.port, "replicator",
                           kind, count, start], env={"PGPASSWORD": PASSWORD})
-    wait_until(lambda: "all are there" in running.out or not running.alive, 60, f"{count} clients: {kind}")
+    wait_until(lambda: "all are there" in running.out or not running.alive, 120, f"{count} clients: {kind}")
     assert running.alive, running.err
     return running
 
 
 def write_megabytes(primary, megabytes):
+    """The name of the last segment, which is full then."""
     for _ in range(megabytes // 20):
         primary.psql(f"SELECT count(pg_logical_emit_message(false, 'x', repeat('y', {MIB}))) FROM generate_series(1, 20)")
-    primary.psql("SELECT pg_switch_wal()")
+    return primary.psql("SELECT pg_walfile_name(pg_switch_wal())")
 
 
 def good_client(host, witness, folder):
@@ -56,6 +57,7 @@ def good_client(host, witness, folder):
                        "-D", folder, "-S", "good"], env={"PGPASSWORD": PASSWORD})
 
 
+@pytest.mark.timeout(600)
 def test_rude_clients_cost_little_and_harm_nobody(network):
     h1, h2, h3, h4 = (network.host(f"h{i}", f"10.20.20.{i}") for i in (1, 2, 3, 4))
     primary = primary_by_hand(h1, DEBIAN, wal_keep_size="'1GB'", max_wal_size="'2GB'")
@@ -73,17 +75,16 @@ def test_rude_clients_cost_little_and_harm_nobody(network):
             crowd = rude(h4, witness, kind, count, start)
             crowds.callback(crowd.wait)
             crowds.callback(crowd.signal, signal.SIGKILL)
-        write_megabytes(primary, 240)
+        last = write_megabytes(primary, 240)
         witness.ask("IDENTIFY_SYSTEM", sender=h2).expect(0)  # new logins are served
-        last = primary.psql("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")
-        wait_until(lambda: last in wal_names(folder), 60, f"{last} by way of the witness")
+        wait_until(lambda: last in wal_names(folder), 180, f"{last} by way of the witness")
         assert good.alive and witness.running.alive
         assert memory.grown_megabytes() < GROWTH_MEGABYTES
     good.signal(signal.SIGINT)
-    good.wait(30)
+    good.wait(60)
     assert assert_same_segments(primary, folder) >= 14
     # Nor is anything left of them.
-    wait_until(lambda: len(list(Path(f"/proc/{witness.running.pid}/task").iterdir())) < 20, 30, "their threads to end")
+    wait_until(lambda: len(list(Path(f"/proc/{witness.running.pid}/task").iterdir())) < 20, 60, "their threads to end")
     witness.stop()
 
 
@@ -107,7 +108,7 @@ def test_the_wal_of_another_cluster_is_refused(network):
     witness.command[at] = f"host={h1.address} port=5440 user=replicator"
     witness.start()
     said = "holds WAL of system"
-    wait_until(lambda: said in witness.running.out + witness.running.err, 30, "a word about the other system")
+    wait_until(lambda: said in witness.running.out + witness.running.err, 60, "a word about the other system")
     assert witness.position()[0] == 1, "it serves what it holds"
     assert other.psql("SELECT restart_lsn FROM pg_replication_slots") == reserved
     witness.stop()
@@ -123,7 +124,7 @@ def flip(path, offset):
 
 def test_a_gap_and_a_damaged_tail(network):
     h1, h3 = network.host("h1", "10.20.20.1"), network.host("h3", "10.20.20.3")
-    primary = primary_by_hand(h1, DEBIAN, "--wal-segsize=1", wal_keep_size="'1GB'")
+    primary = primary_by_hand(h1, DEBIAN, "--wal-segsize=1", wal_keep_size="'1GB'", autovacuum="off")
     primary.psql(f"SELECT pg_create_physical_replication_slot('{NAME}', true)")
     primary.psql("CREATE TABLE t (i int, x text)")
     witness = Witness(h3, primary).start()
@@ -132,11 +133,12 @@ def test_a_gap_and_a_damaged_tail(network):
     def write(rows=5000):
         primary.psql(f"INSERT INTO t SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, {rows}) i")
         end = primary.psql("SELECT pg_current_wal_flush_lsn()")
-        wait_until(lambda: primary.psql(f"SELECT restart_lsn >= '{end}' FROM pg_replication_slots") == "t", 30, f"{end} acknowledged")
+        wait_until(lambda: primary.psql(f"SELECT restart_lsn >= '{end}' FROM pg_replication_slots") == "t", 60, f"{end} acknowledged")
 
     write()
-    while int(primary.psql(f"SELECT (pg_current_wal_flush_lsn() - '0/0') % {MIB}")) < MIB // 4:
-        write(100)  # the tail is to have rows
+    # The tail is to have rows, and room for what the server writes by itself.
+    while not MIB // 4 < int(primary.psql(f"SELECT (pg_current_wal_flush_lsn() - '0/0') % {MIB}")) < MIB * 3 // 4:
+        write(100)
     witness.stop()
     segments = [witness.folder / name for name in wal_names(witness.folder)]
     serve = h3.standfast_command("wal", "serve", "-D", witness.folder, "--users", witness.users, "--listen", "127.0.0.1:5434")
@@ -145,7 +147,7 @@ def test_a_gap_and_a_damaged_tail(network):
     moved = h3.folder / "moved"
     missing.rename(moved)
     for command in (witness.command, serve):
-        refused = h3.run(command, env={"PGPASSWORD": PASSWORD}, timeout=30)
+        refused = h3.run(command, env={"PGPASSWORD": PASSWORD}, timeout=60)
         refused.expect_error(PRECONDITION, "lacks WAL between")
     moved.rename(missing)
 
@@ -153,7 +155,7 @@ def test_a_gap_and_a_damaged_tail(network):
     good = segments[-1].read_bytes()
     flip(segments[-1], MIB // 2)
     for command in (witness.command, serve):
-        refused = h3.run(command, env={"PGPASSWORD": PASSWORD}, timeout=30)
+        refused = h3.run(command, env={"PGPASSWORD": PASSWORD}, timeout=60)
         refused.expect_error(DAMAGED, segments[-1].name, "Move it away")
     segments[-1].write_bytes(good)
 
@@ -173,19 +175,19 @@ def test_a_damaged_segment_is_not_replayed_and_stops_nobody_else(network):
     for _ in range(6):
         world.put(rows=3000)
     end = world.primary.psql("SELECT pg_current_wal_flush_lsn()")
-    wait_until(lambda: world.primary.psql(f"SELECT restart_lsn >= '{end}' FROM pg_replication_slots") == "t", 30, "all of it there")
+    wait_until(lambda: world.primary.psql(f"SELECT restart_lsn >= '{end}' FROM pg_replication_slots") == "t", 60, "all of it there")
     witness.stop()
     names = wal_names(witness.folder)
     damaged = witness.folder / names[len(names) // 2]
     flip(damaged, MIB // 2)
     witness.start()
     world.follow(standby)
-    wait_until(lambda: "incorrect resource manager data checksum" in standby.log(), 30, "the standby to see the damage")
+    wait_until(lambda: "incorrect resource manager data checksum" in standby.log(), 60, "the standby to see the damage")
     assert world.seen(standby) < world.rows
     # Others go on: commits are acknowledged, WAL behind the damage is served.
     world.put()
     end = world.primary.psql("SELECT pg_current_wal_flush_lsn()")
-    wait_until(lambda: world.primary.psql(f"SELECT flush_lsn >= '{end}' FROM pg_stat_replication") == "t", 30, "acknowledgements")
+    wait_until(lambda: world.primary.psql(f"SELECT flush_lsn >= '{end}' FROM pg_stat_replication") == "t", 60, "acknowledgements")
     target = make_wal_folder(world.h2, "elsewhere")
     witness.ask("CREATE_REPLICATION_SLOT late PHYSICAL RESERVE_WAL").expect(0)
     receive(world.h2, world.h3, target, "-S", "late", port=witness.port, end=witness.position()[1]).expect(0)
@@ -216,11 +218,11 @@ def test_packed_segments_are_served_as_they_were(network, method):
     world.primary.psql("SELECT pg_switch_wal()")
     world.put(rows=10)
     end = world.primary.psql("SELECT pg_current_wal_flush_lsn()")
-    wait_until(lambda: world.primary.psql(f"SELECT bool_or(flush_lsn >= '{end}') FROM pg_stat_replication") == "t", 30, "all of it")
+    wait_until(lambda: world.primary.psql(f"SELECT bool_or(flush_lsn >= '{end}') FROM pg_stat_replication") == "t", 60, "all of it")
     ending = {"zstd": ".zst", "lz4": ".lz4"}[method]
-    wait_until(lambda: len(list(folder.glob(f"*{ending}"))) >= 5 and len(wal_names(folder)) <= 1, 30, "packed segments")
+    wait_until(lambda: len(list(folder.glob(f"*{ending}"))) >= 5 and len(wal_names(folder)) <= 1, 60, "packed segments")
     running.signal(signal.SIGTERM)
-    running.wait(30).expect(0)
+    running.wait(60).expect(0)
 
     target = make_wal_folder(world.h2, "unpacked")
     first = sorted(folder.glob(f"*{ending}"))[0].name[:24]
@@ -233,8 +235,8 @@ def test_packed_segments_are_served_as_they_were(network, method):
         end = world.primary.psql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         running = world.h2.start([DEBIAN.program("pg_receivewal"), "-h", world.h3.address, "-p", served.port, "-U", "replicator", "-w",
                                   "-D", target], env={"PGPASSWORD": PASSWORD})
-        wait_until(lambda: (target / f"{end}.partial").exists(), 30, "pg_receivewal to come as far")
+        wait_until(lambda: (target / f"{end}.partial").exists(), 60, "pg_receivewal to come as far")
         running.signal(signal.SIGINT)
-        running.wait(30)
+        running.wait(60)
         assert assert_same_segments(world.primary, target) >= 5
         served.stop()

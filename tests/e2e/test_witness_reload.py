@@ -40,14 +40,14 @@ def test_users_and_certificate_are_replaced_while_a_client_streams(network):
     def reload(wanted):
         before = (witness.running.out + witness.running.err).count(wanted)
         witness.running.signal(signal.SIGHUP)
-        wait_until(lambda: (witness.running.out + witness.running.err).count(wanted) > before, 20, wanted)
+        wait_until(lambda: (witness.running.out + witness.running.err).count(wanted) > before, 60, wanted)
 
     login(witness, h2, PASSWORD, old_certificate).expect(0)
     folder = make_wal_folder(h2)
     streaming = h2.start([DEBIAN.program("pg_receivewal"), "-d", f"host={h3.address} port={witness.port} user=replicator "
                           f"sslmode=verify-ca sslrootcert={old_certificate}", "-w", "-D", folder, "-n"],
                          env={"PGPASSWORD": PASSWORD})
-    wait_until(lambda: list(folder.iterdir()), 30, "a stream")
+    wait_until(lambda: list(folder.iterdir()), 60, "a stream")
 
     set_password(primary, NEW_PASSWORD)
     users_file(h3, primary)
@@ -70,11 +70,11 @@ def test_users_and_certificate_are_replaced_while_a_client_streams(network):
     # The old stream, with the old certificate and password, has gone on all the while.
     primary.psql("CREATE TABLE t AS SELECT i, repeat(md5(i::text), 30) AS x FROM generate_series(1, 5000) i")
     last = primary.psql("SELECT pg_walfile_name(pg_switch_wal())")
-    wait_until(lambda: (folder / last).exists(), 30, f"{last} on the client")
+    wait_until(lambda: (folder / last).exists(), 60, f"{last} on the client")
     assert streaming.alive
     streaming.signal(signal.SIGINT)
-    streaming.wait(30)
+    streaming.wait(60)
     # The witness logs in at the primary with its own password, and is told of none.
     witness.running.signal(signal.SIGTERM)
-    result = witness.running.wait(30)
+    result = witness.running.wait(60)
     assert PASSWORD not in result.out + result.err and NEW_PASSWORD not in result.out + result.err

@@ -26,12 +26,12 @@ def fill_segments(primary, count):
 def wait_for_acknowledgement(primary):
     end = end_of_wal(primary)
     wait_until(lambda: primary.psql("SELECT flush_lsn >= pg_lsn '{}' FROM pg_stat_replication WHERE application_name = '{}'"
-                                    .format(end, NAME)) == "t", 60, f"the witness to acknowledge {end}")
+                                    .format(end, NAME)) == "t", 120, f"the witness to acknowledge {end}")
 
 
 def stop(running):
     running.signal(signal.SIGTERM)
-    running.wait(40).expect(0)
+    running.wait(60).expect(0)
 
 
 def test_who_still_reads_what_was_let_go_reads_the_same_bytes(pair):
@@ -47,8 +47,9 @@ def test_who_still_reads_what_was_let_go_reads_the_same_bytes(pair):
 
     primary.psql(f"SELECT pg_create_physical_replication_slot('{NAME}', true)")
     running = witness("1GB")
-    wait_until(lambda: primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == "1", 30,
+    wait_until(lambda: primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == "1", 60,
                "the witness to stream")
+    wait_until(lambda: "serving WAL" in running.out, 60, "the witness serves")  # which begins with the first stream
     # A standby has it all, so that it may go.
     copy = make_wal_folder(h2, "copy")
     receive(h2, h2, copy, "-S", "reader", "--create-slot", port=PORT).expect(0)
@@ -65,7 +66,7 @@ def test_who_still_reads_what_was_let_go_reads_the_same_bytes(pair):
     with open(oldest, "rb") as reader:
         before = reader.read()
         running = witness("1MB")
-        wait_until(lambda: not oldest.exists(), 30, "the oldest segment to go")
+        wait_until(lambda: not oldest.exists(), 90, "the oldest segment to go")
         fill_segments(primary, 6)
         wait_for_acknowledgement(primary)
         reader.seek(0)

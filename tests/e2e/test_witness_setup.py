@@ -49,7 +49,7 @@ def receive(primary, witness, name="witness1"):
         return primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn IS NOT "
                             f"NULL AND application_name = '{name}'") == "1"
 
-    wait_until(streams, 20, "the witness's stream")
+    wait_until(streams, 60, "the witness's stream")
     return running
 
 
@@ -134,7 +134,7 @@ def test_status_shows_a_witness_and_verify_waits_for_it_in_time(three):
 
     running.signal(9)
     running.wait()
-    wait_until(lambda: h1.psql("SELECT count(*) FROM pg_stat_replication") == "1", 20, "the end of the stream")
+    wait_until(lambda: h1.psql("SELECT count(*) FROM pg_stat_replication") == "1", 60, "the end of the stream")
     told = h1.standfast("status", "-D", h1.data, "--output", "json").expect(NOT_STREAMING).json()
     assert any("commits may wait for it" in finding["message"] for finding in told["findings"])
     judged = h1.standfast("verify", "-D", h1.data, timeout=90).expect(NOT_REPLICATING)
@@ -189,7 +189,7 @@ def slow_catch_up(h2, pg_bin):
     """A promotion that has pointed the standby at the witness, and gets what it lacks a little at a time."""
     h2.network.limit_rate(h2, 2)
     running = h2.start(h2.standfast_command("standby", "promote", "-D", h2.data, *pg_bin))
-    wait_until(lambda: "port=5432" in settings(h2) and "host=10.20.20.3" in settings(h2), 30, "the witness in the settings")
+    wait_until(lambda: "port=5432" in settings(h2) and "host=10.20.20.3" in settings(h2), 60, "the witness in the settings")
     return running
 
 
@@ -258,6 +258,8 @@ def test_promote_of_a_standby_that_has_all_asks_and_goes_on(three):
                   "--witness", f"{h3.address}:5432=keeper", "--restart").expect(0)
     for host, slot in ((h2, "pgstandby1"), (h3, "pgstandby2")):
         steps.join(host, host.write("token", token_file(h1, slot).read_text()), "--listen", "*").expect(0)
+    for host in (h2, h3):
+        wait_for_replay(h1, host)  # else one of them may be ahead of the other
     h1.run(["kill", "-KILL", (h1.data / "postmaster.pid").read_text().splitlines()[0]]).expect(0)
     by_hand = promote(h2, "--witness", "host=10.20.20.3 password=x").expect_error(2, "password", "hint: ")
     assert "password=x" not in by_hand.err
@@ -280,7 +282,7 @@ def test_promote_gets_acknowledged_commits_from_a_store_that_is_served(three):
         f"host={h1.address} user={token['u']} sslmode=require application_name=witness1 passfile={passfile}"))
     wait_until(lambda: h1.psql("SELECT pg_switch_wal()") and h1.psql(
         "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'witness1' AND flush_lsn IS NOT NULL") == "1",
-        30, "the witness's stream")
+        60, "the witness's stream")
     h1.standfast("sync", "enable", "witness1", "pgstandby1", "-D", h1.data).expect(0)
     wait_for_replay(h1, h2)
     h1.network.link_down(h2)
@@ -305,7 +307,7 @@ def test_promote_gets_acknowledged_commits_from_a_store_that_is_served(three):
         assert server.alive, server.wait()
         return "would first stream" in promote(h2, "--dry-run").expect(0).out
 
-    wait_until(is_asked, 30, "an answer of the witness")
+    wait_until(is_asked, 60, "an answer of the witness")
     told = promote(h2, "--output", "json").expect(0).json()
     assert told["streamed_from"] == "witness1" and h2.psql("SELECT count(*) FROM t") == "1000"
     server.signal(15)
@@ -324,7 +326,7 @@ def test_a_witness_is_taken_out_again(three):
     primary_setup(h1, *remove).expect_error(15, "still streams, from 10.20.20.3")
     running.signal(9)
     running.wait()
-    wait_until(lambda: h1.psql("SELECT active FROM pg_replication_slots WHERE slot_name = 'witness1'") == "f", 20,
+    wait_until(lambda: h1.psql("SELECT active FROM pg_replication_slots WHERE slot_name = 'witness1'") == "f", 60,
                "the end of the stream")
     primary_setup(h1, *remove, "--witness", h3.address).expect_error(2, "--remove-witness")
     assert_unchanged(before, state_of(h1))

@@ -35,7 +35,7 @@ class Keeping:
             self.primary.psql("SELECT pg_logical_emit_message(false, 'x', repeat('y', 900000))")
             self.primary.psql("SELECT pg_switch_wal()")
         end = self.primary.psql("SELECT pg_current_wal_flush_lsn()")
-        wait_until(lambda: self.primary.psql(f"SELECT bool_or(flush_lsn >= '{end}') FROM pg_stat_replication") == "t", 30,
+        wait_until(lambda: self.primary.psql(f"SELECT bool_or(flush_lsn >= '{end}') FROM pg_stat_replication") == "t", 60,
                    f"{end} acknowledged")
 
     def make_slot(self, name):
@@ -76,29 +76,29 @@ def test_a_slot_holds_wal_back_up_to_its_bound_and_nothing_unproven_is_dropped(p
     held = keeping.segment_of(keeping.take("r1"))
     keeping.write(8)
     keeping.restart(**keep)
-    wait_until(lambda: keeping.oldest() == held, 10, f"all before {held} to go: the slot's client has it")
+    wait_until(lambda: keeping.oldest() == held, 60, f"all before {held} to go: the slot's client has it")
 
     # At the bound the slot is lost, told of, and refused as PostgreSQL does it.
     keeping.write(10)
-    wait_until(lambda: 'replication slot "r1" is lost' in keeping.said(), 10, "a word about the slot")
+    wait_until(lambda: 'replication slot "r1" is lost' in keeping.said(), 60, "a word about the slot")
     assert keeping.slot("r1") == ""
     refused = receive(pair[1], pair[1], pair[1].folder / "r1", "-S", "r1", "-n", port=keeping.witness.port)
     assert refused.code != 0 and 'can no longer access replication slot "r1"' in refused.err
     # What it has not got may be the only copy: it stays, and that is said.
     keeping.restart(**keep)
-    wait_until(lambda: "no standby is known to have them" in keeping.said(), 10, "a word about WAL that stays")
+    wait_until(lambda: "no standby is known to have them" in keeping.said(), 60, "a word about WAL that stays")
     assert keeping.oldest() == held
     assert keeping.slot("r1") == "", "lost for good"
 
     # A slot that only reserves proves nothing; one whose client has all of it lets the rest go.
     keeping.make_slot("r2")
     keeping.restart(**keep)
-    wait_until(lambda: "no standby is known to have them" in keeping.said(), 10, "a word about WAL that stays")
+    wait_until(lambda: "no standby is known to have them" in keeping.said(), 60, "a word about WAL that stays")
     assert keeping.oldest() == held
     keeping.write(1)
     keeping.take("r2")
     keeping.restart(**keep)
-    wait_until(lambda: keeping.oldest() > held, 10, "what the other client has to go")
+    wait_until(lambda: keeping.oldest() > held, 60, "what the other client has to go")
     assert len(wal_names(keeping.witness.folder)) >= 2
     # Who asks for what is gone is told so, in PostgreSQL's words.
     late = keeping.h2.standfast("wal", "receive", "-h", keeping.h2.address, "-p", keeping.witness.port, "-U", "replicator",
@@ -110,7 +110,7 @@ def test_a_slot_holds_wal_back_up_to_its_bound_and_nothing_unproven_is_dropped(p
 def test_wal_is_kept_by_time_too(pair, keep_time):
     keeping = Keeping(pair)
     keep = {"keep_size": "1MB", "keep_time": keep_time}
-    keeping.start(**keep)
+    keeping.start(keep_size="1GB")  # nothing goes before all has the age that it is to have
     keeping.make_slot("r1")
     keeping.write(6)
     names = wal_names(keeping.witness.folder)
@@ -121,10 +121,10 @@ def test_wal_is_kept_by_time_too(pair, keep_time):
         os.utime(keeping.witness.folder / name, (old, old))
     keeping.start(**keep)
     if keep_time == "1h":
-        wait_until(lambda: keeping.oldest() >= names[3], 10, "what is older than an hour to go")
+        wait_until(lambda: keeping.oldest() >= names[3], 60, "what is older than an hour to go")
         assert keeping.oldest() == names[3], "and nothing else"
     else:
-        wait_until(lambda: keeping.oldest() > names[3], 10, "all of it to go")
+        wait_until(lambda: keeping.oldest() > names[3], 60, "all of it to go")
 
 
 def test_slots_have_a_bound_in_number_and_outlive_a_kill(pair):

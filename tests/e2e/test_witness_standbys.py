@@ -35,7 +35,7 @@ def test_standbys_go_on_after_a_witness_that_was_away_and_a_network_that_was_cut
 
     before = world.witness.position()
     load = world.start_load(30000)
-    wait_until(lambda: world.witness.position() != before, 30, "WAL on its way")
+    wait_until(lambda: world.witness.position() != before, 60, "WAL on its way")
     world.witness.kill()
     load.wait().expect(0)
     world.witness.start()
@@ -44,7 +44,7 @@ def test_standbys_go_on_after_a_witness_that_was_away_and_a_network_that_was_cut
 
     network.link_down(world.h3)
     world.put()
-    wait_until(lambda: "terminating walreceiver due to timeout" in standby.log(), 30, "a standby that has noticed")
+    wait_until(lambda: "terminating walreceiver due to timeout" in standby.log(), 60, "a standby that has noticed")
     assert world.seen(standby) < world.rows
     network.link_up(world.h3)
     world.arrives(standby)
@@ -69,15 +69,15 @@ def test_a_standby_has_everything_while_the_primary_is_gone_and_one_ahead_of_the
     world.witness.start()
     held = world.witness.position()
     world.follow(ahead)
-    wait_until(lambda: AHEAD.search(ahead.log()), 30, "a word of the standby that is ahead")
+    wait_until(lambda: AHEAD.search(ahead.log()), 60, "a word of the standby that is ahead")
     assert world.seen(ahead) == world.rows
-    wait_until(lambda: receiver_of(behind) == f"streaming|{world.h3.address}|5433|1", 30, "a stream to the other one")
+    wait_until(lambda: receiver_of(behind) == f"streaming|{world.h3.address}|5433|1", 60, "a stream to the other one")
     assert world.seen(behind) == had and world.witness.position() == held
 
     world.primary.start()
     world.put()
     world.arrives(behind, ahead)
-    wait_until(lambda: receiver_of(ahead) == f"streaming|{world.h3.address}|5433|1", 30, "a stream to the one ahead")
+    wait_until(lambda: receiver_of(ahead) == f"streaming|{world.h3.address}|5433|1", 60, "a stream to the one ahead")
 
 
 def switch_all_stand_at(primary, *standbys):
@@ -85,10 +85,10 @@ def switch_all_stand_at(primary, *standbys):
     writer = primary.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'")
     primary.host.run(["kill", "-STOP", writer]).expect(0)  # it writes of running transactions now and then
     primary.psql("SELECT pg_switch_wal()")
-    begin = wait_until(lambda: (lsn := primary.psql("SELECT pg_current_wal_flush_lsn()")).endswith("00000") and lsn, 10,
+    begin = wait_until(lambda: (lsn := primary.psql("SELECT pg_current_wal_flush_lsn()")).endswith("00000") and lsn, 30,
                        "a segment that is full")
     for standby in standbys:
-        wait_until(lambda standby=standby: standby.psql("SELECT pg_last_wal_replay_lsn()") == begin, 30,
+        wait_until(lambda standby=standby: standby.psql("SELECT pg_last_wal_replay_lsn()") == begin, 60,
                    f"a standby at {begin}")
     return begin
 
@@ -142,9 +142,9 @@ def test_four_standbys_are_one_connection_and_the_oldest_feedback_goes_to_the_pr
     reader = world.standbys[1]
     query = world.h2.start([DEBIAN.program("psql"), "-Xq", "-h", "/tmp", "-p", reader.port, "-U", "postgres", "-c",
                             "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t; SELECT pg_sleep(600)"])
-    held = wait_until(lambda: reader.psql("SELECT backend_xmin FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), 30,
+    held = wait_until(lambda: reader.psql("SELECT backend_xmin FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), 60,
                       "a query with a snapshot")
-    wait_until(lambda: feedback(world) == held, 30, "the snapshot at the primary")
+    wait_until(lambda: feedback(world) == held, 60, "the snapshot at the primary")
     world.primary.psql("DELETE FROM t")
     world.rows = 0
     world.primary.psql("VACUUM t")
@@ -154,14 +154,14 @@ def test_four_standbys_are_one_connection_and_the_oldest_feedback_goes_to_the_pr
     assert query.alive and feedback(world) == held
     reader.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
     query.wait()
-    wait_until(lambda: int(feedback(world)) > int(held), 30, "newer feedback")
+    wait_until(lambda: int(feedback(world)) > int(held), 60, "newer feedback")
 
     for standby in world.standbys[:2]:
         standby.configure(hot_standby_feedback="off").reload()
     world.standbys[2].stop()
     assert feedback(world) != ""
     world.standbys[3].stop()
-    wait_until(lambda: feedback(world) == "", 30, "no feedback any more")
+    wait_until(lambda: feedback(world) == "", 60, "no feedback any more")
     for standby in world.standbys[:2]:
         assert receiver_of(standby).startswith("streaming")
     world.witness.stop()

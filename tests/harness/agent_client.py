@@ -43,7 +43,7 @@ class Client:
         if certificate != "-":
             context.load_cert_chain(certificate, key)
         self.system_id = system_id
-        self.socket = context.wrap_socket(socket.create_connection((host, port), timeout=60))
+        self.socket = context.wrap_socket(socket.create_connection((host, port), timeout=100))
 
     def read(self, count):
         data = b""

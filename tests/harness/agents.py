@@ -153,7 +153,7 @@ class Authority:
 
     def ask(self, sender, receiver, membership, *words, **options):
         """What it is answered, a dict for each word."""
-        result = self.client(sender, receiver, membership, *words, **options).wait(60).expect(0)
+        result = self.client(sender, receiver, membership, *words, **options).wait(120).expect(0)
         return [json.loads(line) for line in result.out.splitlines()]
 
 
@@ -168,11 +168,11 @@ def agent_command(host, *options, data=None):
 def start_agent(host, *options, env=None, data=None):
     """Up to its first word on the address that it serves on."""
     running = host.start(agent_command(host, "--listen", host.address, *options, data=data), env=env)
-    wait_until(lambda: f"on {host.address}:{PORT}" in running.out or not running.alive, 30, "the agent listens")
+    wait_until(lambda: f"on {host.address}:{PORT}" in running.out or not running.alive, 60, "the agent listens")
     assert running.alive, running.wait()
     return running
 
 
 def end_agent(running):
     running.signal(signal.SIGTERM)
-    return running.wait(40).expect(0)
+    return running.wait(60).expect(0)

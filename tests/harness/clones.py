@@ -45,7 +45,7 @@ def clone_environment(password=PASSWORD):
     return {"PGPASSWORD": password}
 
 
-def clone(source, target, *options, password=PASSWORD, timeout=60, **how):
+def clone(source, target, *options, password=PASSWORD, timeout=180, **how):
     return target.standfast(*clone_arguments(source, target, *options), env=clone_environment(password),
                             timeout=timeout, **how)
 
@@ -87,7 +87,7 @@ def wait_until_copying(running, host, at_least=4 << 20):
         assert running.alive, f"the clone ended early:\n{running.wait()}"
         return [name for name in staging(host) if size_of(host.cluster_folder / name) >= at_least]
 
-    return wait_until(copying, 30, "a staging folder with files in it")[0]
+    return wait_until(copying, 60, "a staging folder with files in it")[0]
 
 
 def slots(primary):
@@ -98,7 +98,7 @@ def slots(primary):
 
 def wait_for_slots(primary, expected):
     """For after a client has gone without a word: the server notices that a little later."""
-    wait_until(lambda: slots(primary) == expected, 20, f"slots {expected}, not {slots(primary)}")
+    wait_until(lambda: slots(primary) == expected, 60, f"slots {expected}, not {slots(primary)}")
 
 
 def tree(folder):
@@ -131,10 +131,10 @@ def assert_streams(primary, host, binaries=DEBIAN, slot=SLOT):
     """Starts the clone and waits until it receives from the primary what is written there now."""
     standby = Cluster(host, binaries).start()
     assert standby.psql("SELECT pg_is_in_recovery()") == "t"
-    wait_until(lambda: standby.psql("SELECT status FROM pg_stat_wal_receiver") == "streaming", 20, "a stream")
+    wait_until(lambda: standby.psql("SELECT status FROM pg_stat_wal_receiver") == "streaming", 60, "a stream")
     assert standby.psql("SELECT coalesce(slot_name, '') FROM pg_stat_wal_receiver") == slot
     primary.psql("CREATE TABLE arrives AS SELECT 42 AS answer")
     lsn = primary.psql("SELECT pg_current_wal_lsn()")
-    wait_until(lambda: standby.psql(f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'::pg_lsn") == "t", 20, "the replay")
+    wait_until(lambda: standby.psql(f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'::pg_lsn") == "t", 60, "the replay")
     assert standby.psql("SELECT answer FROM arrives") == "42"
     return standby

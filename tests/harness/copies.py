@@ -4,6 +4,8 @@ their cluster and has no copy yet. `servers` is always (primary, standby)."""
 import hashlib
 import json
 import os
+import signal
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness import rude_link
@@ -14,6 +16,7 @@ from harness.waiting import wait_until
 
 CREATED = ("-R", "-C", "-S", "mine")
 SLOWLY = ("-r", "8M")
+AT_A_CRAWL = ("-r", "2M")  # of a copy that never comes to its end by itself
 LINK_PORT = 7433
 
 
@@ -40,6 +43,35 @@ def start_clone(servers, *options):
     return host.start(host.standfast_command(*arguments(servers, *options)))
 
 
+@contextmanager
+def held_still(running):
+    """A copy does not come to its end while something is done to it, however long that takes."""
+    running.signal(signal.SIGSTOP)
+    assert running.alive, running.wait()
+    yield
+    running.signal(signal.SIGCONT)
+
+
+@contextmanager
+def without_the_last_wal(primary, running):
+    """The files of a copy come, its WAL does not: it cannot come to its end, and waits a minute for that when all else is
+    there."""
+    streaming = "SELECT pid FROM pg_stat_replication WHERE application_name = 'standfast_clone' AND state = 'streaming'"
+    sender = int(wait_until(lambda: primary.psql(streaming) or not running.alive, 60, "its stream of WAL"))
+    assert running.alive, running.wait()
+    os.kill(sender, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(sender, signal.SIGCONT)
+
+
+def wait_until_free(primary, slot="mine"):
+    """Whoever had it has gone: the server notices that a little later."""
+    users = f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{slot}' AND active"
+    wait_until(lambda: primary.psql(users) == "0", 60, f"the slot {slot} free")
+
+
 def written(host):
     """Bytes of the copied files that lie on the disk in the staging folder: a file may have room before it has content,
     and WAL, which no later run takes for its own, is not of them."""
@@ -55,7 +87,7 @@ def written(host):
     return total
 
 
-def wait_until_written(running, host, count, seconds=60):
+def wait_until_written(running, host, count, seconds=120):
     wait_until(lambda: not running.alive or written(host) >= count, seconds, f"{count} bytes of the copy")
     assert running.alive, running.wait()
 
@@ -91,7 +123,7 @@ class RudeLink:
         self._order = self._host.folder / "tmp" / "order"
         self.program = self._host.start(["python3", "-c", Path(rude_link.__file__).read_text(), LINK_PORT,
                                          primary.host.address, agent_port, "/tmp/order"])
-        wait_until(lambda: "listens" in self.program.out, 20, "the link")
+        wait_until(lambda: "listens" in self.program.out, 60, "the link")
 
     def tell(self, what, after, whose="any"):
         """Once: what happens to the connection of that number after so many bytes that came back."""

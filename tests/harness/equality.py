@@ -48,11 +48,11 @@ class _Control:
 
 def stop_both(primary, standby):
     """The primary first, so that the standby gets its last checkpoint, and makes a restartpoint of it when it stops."""
-    primary.psql("CHECKPOINT")
+    primary.psql("CHECKPOINT", timeout=120)
     wait_for_replay(primary, standby)
     primary.stop()
     end = _Control(primary.data)
-    wait_until(lambda: int(standby.psql("SELECT pg_last_wal_replay_lsn() - '0/0'")) > end.position, 30, "the last checkpoint")
+    wait_until(lambda: int(standby.psql("SELECT pg_last_wal_replay_lsn() - '0/0'")) > end.position, 60, "the last checkpoint")
     standby.stop()
     there = _Control(standby.data)
     assert (end.state, there.state) == (_SHUT_DOWN, _SHUT_DOWN_IN_RECOVERY)

@@ -23,7 +23,7 @@ class Pgbench:
         self._before = self._transactions()
         self._running = host.start([_PGBENCH, "-n", "-c", clients, "-T", seconds, "-h", socket_folder, "-p", port,
                                     database])
-        wait_until(lambda: self.transactions > 0, 20, "the load's first transaction")
+        wait_until(lambda: self.transactions > 0, 60, "the load's first transaction")
 
     def _transactions(self):
         return int(self._host.psql("SELECT count(*) FROM pgbench_history", database=self._database, data=self._data))
@@ -33,11 +33,14 @@ class Pgbench:
         return self._transactions() - self._before
 
     def stop(self):
-        """Ends it and returns how many transactions it committed; fails if it had already died."""
+        """Ends it, and what its server still does for it, and returns how many transactions it committed; fails if it had
+        already died."""
         assert self._running.alive, f"the load ended by itself:\n{self._running.wait()}"
         self._running.signal(signal.SIGINT)
-        result = self._running.wait(30)
+        result = self._running.wait(60)
         assert not re.search(r"(?m)^pgbench: (error|fatal)", result.err), result
+        sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'"
+        wait_until(lambda: self._host.psql(sessions, data=self._data) == "0", 60, "the end of what was begun")
         return self.transactions
 
 

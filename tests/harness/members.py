@@ -23,10 +23,10 @@ def member_primary(h1, h2, prepare, binaries=DEBIAN, **settings):
     return primary
 
 
-def member_pair(h1, h2, prepare, binaries=DEBIAN):
+def member_pair(h1, h2, prepare, binaries=DEBIAN, **settings):
     """A primary and its standby, each with an agent. What is there before the copy is the same, bit by bit: hint bits of
     later pages are not."""
-    primary = member_primary(h1, h2, prepare, binaries)
+    primary = member_primary(h1, h2, prepare, binaries, **settings)
     join(h2, carry_token(h1, h2), "--agent", binaries=binaries).expect(0)
     return primary, Cluster(h2, binaries)
 
@@ -35,16 +35,16 @@ def fill_and_freeze(primary, megabytes=40):
     if primary.binaries == DEBIAN:
         primary.psql("CREATE EXTENSION IF NOT EXISTS amcheck")
     primary.psql(f"CREATE TABLE filler AS SELECT i, repeat(md5(i::text), 30) AS t "
-                 f"FROM generate_series(1, {megabytes * 1024}) AS i")
-    primary.psql("CREATE INDEX ON filler (i)")
-    primary.psql("VACUUM (ANALYZE, FREEZE) filler")
-    primary.psql("CHECKPOINT")
+                 f"FROM generate_series(1, {megabytes * 1024}) AS i", timeout=120)
+    primary.psql("CREATE INDEX ON filler (i)", timeout=120)
+    primary.psql("VACUUM (ANALYZE, FREEZE) filler", timeout=120)
+    primary.psql("CHECKPOINT", timeout=120)
 
 
 def promote(standby):
     standby.host.run([standby.binaries.program("pg_ctl"), "-D", standby.data, "-w", "promote"]).expect(0)
-    wait_until(lambda: standby.psql("SELECT pg_is_in_recovery()") == "f", 30, "the promotion")
-    standby.psql("CHECKPOINT")
+    wait_until(lambda: standby.psql("SELECT pg_is_in_recovery()") == "f", 60, "the promotion")
+    standby.psql("CHECKPOINT", timeout=120)
 
 
 _DIGESTS = r"""
@@ -62,7 +62,7 @@ def content(server):
     found = {}
     for database in server.psql("SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1").splitlines():
         told = server.host.run([DEBIAN.program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", folder, "-p", port, "-d",
-                                database], stdin=_DIGESTS).expect(0).out
+                                database], stdin=_DIGESTS, timeout=180).expect(0).out
         found.update(((database, table), digest) for table, digest in (line.rsplit("|", 1) for line in told.splitlines()))
     return found
 
@@ -71,7 +71,7 @@ def assert_follows(server, source, slot):
     """It starts, streams what comes now, and has what the source has; indexes and heaps fit."""
     server.start()
     assert server.psql("SELECT pg_is_in_recovery()") == "t"
-    wait_until(lambda: server.psql("SELECT status FROM pg_stat_wal_receiver") == "streaming", 30, "a stream")
+    wait_until(lambda: server.psql("SELECT status FROM pg_stat_wal_receiver") == "streaming", 60, "a stream")
     assert server.psql("SELECT coalesce(slot_name, '') FROM pg_stat_wal_receiver") == slot
     source.psql("CREATE TABLE IF NOT EXISTS arrives AS SELECT 42 AS answer")
     wait_for_replay(source, server)

@@ -19,6 +19,7 @@ import pytest
 from harness import sweep
 from harness.binaries import DEBIAN
 from harness.processes import Running, Terminal
+from harness.waiting import wait_until
 
 _counter = itertools.count(1)
 _ENTER = """
@@ -84,7 +85,15 @@ class Network:
         _ip("-n", self._switch, "link", "set", host.name, "down")
 
     def link_up(self, host):
+        """It carries again when this returns; the kernel takes up to a second to notice."""
         _ip("-n", self._switch, "link", "set", host.name, "up")
+
+        def carries(namespace, name):
+            shown = subprocess.run(["ip", "-n", namespace, "-o", "link", "show", "dev", name], capture_output=True,
+                                   text=True, check=True).stdout
+            return " state UP " in shown
+
+        wait_until(lambda: carries(self._switch, host.name) and carries(host.namespace, "eth0"), 30, "the link up again")
 
     def limit_rate(self, host, megabits_per_second):
         """Slows what goes to a host down."""
@@ -180,7 +189,7 @@ class Host:
         args = [str(arg) for arg in args]
         return Terminal(self, args, self._command(args, user), self._environment(user, env), record)
 
-    def run(self, args, *, user="postgres", env=None, stdin=None, tty=False, timeout=60, record=True):
+    def run(self, args, *, user="postgres", env=None, stdin=None, tty=False, timeout=120, record=True):
         """Runs a program to its end, whatever its exit code."""
         if tty:
             return self.terminal(args, user=user, env=env, record=record).finish(timeout)
@@ -197,11 +206,11 @@ class Host:
         assert program.exists(), "the program is not built: cmake --preset release && cmake --build --preset release"
         return [str(program), *map(str, args)]
 
-    def psql(self, sql, *, database="postgres", data=None, timeout=30):
+    def psql(self, sql, *, database="postgres", data=None, timeout=120):
         """The result of SQL on this host's server over its socket: rows as lines, columns parted by |."""
         return self._psql(["-At"], sql, database, data, timeout).out.rstrip("\n")
 
-    def rows(self, sql, *, database="postgres", data=None, timeout=30):
+    def rows(self, sql, *, database="postgres", data=None, timeout=120):
         """The same as a list of dicts, one a row; every value is a string."""
         text = self._psql(["--csv"], sql, database, data, timeout).out
         return list(csv.DictReader(text.splitlines()))

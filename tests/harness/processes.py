@@ -98,7 +98,7 @@ class Running:
     def signal(self, number):
         self._process.send_signal(number)
 
-    def wait(self, timeout=60):
+    def wait(self, timeout=120):
         try:
             code, late = self._process.wait(timeout), False
         except subprocess.TimeoutExpired:
@@ -150,7 +150,7 @@ class Terminal:
     def text(self):
         return self._shown.decode("utf-8", "replace").replace("\r\n", "\n")
 
-    def expect(self, pattern, deadline_seconds=30):
+    def expect(self, pattern, deadline_seconds=60):
         """Waits for the regular expression in what has come since the last match; returns the match."""
         end = time.monotonic() + deadline_seconds
         with self._changed:
@@ -173,7 +173,7 @@ class Terminal:
     def interrupt(self):
         self.send("\x03")
 
-    def finish(self, timeout=60):
+    def finish(self, timeout=120):
         try:
             code, late = self._process.wait(timeout), False
         except subprocess.TimeoutExpired:

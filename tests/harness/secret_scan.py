@@ -36,6 +36,7 @@ class SecretScan:
         self._network = network
         self._seen = set()
         self._failure = None
+        self.rounds = 0  # how often it has looked at all of them
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -49,6 +50,7 @@ class SecretScan:
                             self._seen.add((what, Path(f"/proc/{pid}/{what}").read_bytes()))
                         except OSError:
                             pass  # it has ended
+                self.rounds += 1
         except Exception as error:  # judged in assert_absent: a scan that died proves nothing
             self._failure = error
 

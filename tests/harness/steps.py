@@ -1,6 +1,8 @@
 """The administrator's steps as the tests do them, and what they look at in the database itself, not in what
 Standfast says of it."""
 
+import contextlib
+
 from harness.waiting import wait_until
 
 SLOT = "pgstandby1"
@@ -38,8 +40,15 @@ def join(standby, token_file, *options, binaries=None, user="postgres", env=None
 
 
 def wait_for_active_slot(primary, slot=SLOT):
-    wait_until(lambda: primary.psql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == "t", 30,
+    wait_until(lambda: primary.psql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == "t", 60,
                f"the slot {slot} in use")
+
+
+def _assert_soon(look, expected):
+    """For what a server tells of its connections: it notices a little later that one has come, is level, or has gone."""
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: look() == expected, 30, f"{expected}")
+    assert look() == expected
 
 
 def assert_replicates(primary, standby):
@@ -48,12 +57,12 @@ def assert_replicates(primary, standby):
     assert standby.psql("SELECT pg_is_in_recovery()") == "t"
     identifiers = {host.psql("SELECT system_identifier FROM pg_control_system()") for host in (primary, standby)}
     assert len(identifiers) == 1
-    assert standby.rows("SELECT status, slot_name, sender_host, sender_port FROM pg_stat_wal_receiver") == [
-        {"status": "streaming", "slot_name": SLOT, "sender_host": primary.address, "sender_port": "5432"}]
-    assert primary.rows("SELECT usename, state, client_addr, sync_state FROM pg_stat_replication") == [
-        {"usename": "replicator", "state": "streaming", "client_addr": standby.address, "sync_state": "async"}]
-    assert primary.rows("SELECT slot_name, slot_type, active FROM pg_replication_slots") == [
-        {"slot_name": SLOT, "slot_type": "physical", "active": "t"}]
+    _assert_soon(lambda: standby.rows("SELECT status, slot_name, sender_host, sender_port FROM pg_stat_wal_receiver"), [
+        {"status": "streaming", "slot_name": SLOT, "sender_host": primary.address, "sender_port": "5432"}])
+    _assert_soon(lambda: primary.rows("SELECT usename, state, client_addr, sync_state FROM pg_stat_replication"), [
+        {"usename": "replicator", "state": "streaming", "client_addr": standby.address, "sync_state": "async"}])
+    _assert_soon(lambda: primary.rows("SELECT slot_name, slot_type, active FROM pg_replication_slots"), [
+        {"slot_name": SLOT, "slot_type": "physical", "active": "t"}])
 
 
 def assert_nothing_lies_around(host):

@@ -32,7 +32,7 @@ def pids_in(namespaces):
 
 
 def kill_all_in(namespaces):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120  # one that writes to a slow disk ends when that is done
     while pids := pids_in(namespaces):
         assert time.monotonic() < end, f"processes that cannot be killed: {pids}"
         for pid in pids:
@@ -48,21 +48,31 @@ def mounts_under(folder):
     return [path for path in (line.split()[4] for line in lines) if path.startswith(f"{folder}/")]
 
 
+def _unmount(path):
+    """What has ended is without its namespaces a moment before it has let go of its files."""
+    end = time.monotonic() + 60
+    while (done := subprocess.run(["umount", path], capture_output=True, text=True, check=False)).returncode != 0:
+        assert time.monotonic() < end, done.stderr
+        time.sleep(0.05)
+
+
 def remove(name):
     """Everything of the network of this name: all that runs in its namespaces is its own."""
     namespaces = [path.name for path in NETNS.glob(f"{name}-*")]
     kill_all_in(namespaces)
     for path in reversed(mounts_under(FOLDER / name)):
-        subprocess.run(["umount", path], check=True)
+        _unmount(path)
     for namespace in namespaces:
         subprocess.run(["ip", "netns", "delete", namespace], check=True)
     shutil.rmtree(FOLDER / name, ignore_errors=True)
 
 
 def claim(folder):
-    """Locks a network's folder for as long as this process lives and keeps what this returns."""
-    owner = open(folder / "owner", "w", encoding="utf-8")
+    """Locks a network's folder for as long as this process lives and keeps what this returns. The file has its name
+    only once it is locked: whoever finds it there unlocked knows that its owner is dead."""
+    owner = open(folder / "owner.new", "w", encoding="utf-8")
     fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    (folder / "owner.new").rename(folder / "owner")
     return owner
 
 
@@ -70,7 +80,8 @@ def _owner_lives(name):
     if not Path(f"/proc/{_NAME.match(name)[1]}").exists():
         return False
     try:
-        claim(FOLDER / name).close()
+        with open(FOLDER / name / "owner", encoding="utf-8") as owner:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return False
     except BlockingIOError:
         return True

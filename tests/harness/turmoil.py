@@ -105,7 +105,7 @@ class Turmoil:
         return all(turns[kind] > 0 for kind in ("pgbench", *_UPHEAVALS))
 
     def wait_for_each(self, before):
-        wait_until(lambda: self._assert_alive() or self.each_since(before), 60, "a turn of each kind")
+        wait_until(lambda: self._assert_alive() or self.each_since(before), 120, "a turn of each kind")
 
     def _assert_alive(self):
         for running in self._running:
@@ -117,11 +117,11 @@ class Turmoil:
         for running in self._running:
             running.signal(signal.SIGINT)
         for running in self._running:
-            running.wait(30)
+            running.wait(60)
         wait_until(lambda: self._server.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'")
-                   == "0", 30, "the end of what was begun")
+                   == "0", 60, "the end of what was begun")
 
     def forget(self):
         """Its server is gone: so will it be."""
         for running in self._running:
-            running.wait(30)
+            running.wait(60)

@@ -46,7 +46,7 @@ class Served:
         listen = listen or f"{host.address}:{port}"
         self.running = host.start(host.standfast_command("wal", "serve", "-D", folder, "--users", users, "--listen",
                                                          listen, *options))
-        wait_until(lambda: "serving WAL" in self.running.out or not self.running.alive, 30, "wal serve listens")
+        wait_until(lambda: "serving WAL" in self.running.out or not self.running.alive, 60, "wal serve listens")
         assert self.running.alive, self.running.err
 
     def __enter__(self):
@@ -59,7 +59,7 @@ class Served:
 
     def stop(self):
         self.running.signal(signal.SIGTERM)
-        return self.running.wait(30).expect(0)
+        return self.running.wait(60).expect(0)
 
     def resident_megabytes(self):
         with open(f"/proc/{self.running.pid}/status", encoding="utf-8") as status:

@@ -22,8 +22,9 @@ def folder_on(host, name="wal"):
 
 
 def wait_until_flushed(primary, lsn):
-    wait_until(lambda: primary.psql(f"SELECT coalesce(bool_or(flush_lsn >= '{lsn}'), false) FROM pg_stat_replication") == "t",
-               30, f"{lsn} reported as flushed")
+    """By a receiver: a standby that streams from there as well is known as walreceiver, and says nothing of one."""
+    wait_until(lambda: primary.psql(f"SELECT coalesce(bool_or(flush_lsn >= '{lsn}'), false) FROM pg_stat_replication "
+                                    "WHERE application_name <> 'walreceiver'") == "t", 60, f"{lsn} reported as flushed")
 
 
 def write_some(primary, table, rows=20000):

@@ -36,13 +36,13 @@ class Witness:
     def start(self, *options):
         """Up to its first word on the address that it serves on."""
         self.running = self.host.start([*self.command, *map(str, options)], env={"PGPASSWORD": PASSWORD})
-        wait_until(lambda: "serving WAL" in self.running.out or not self.running.alive, 30, "the witness serves")
+        wait_until(lambda: "serving WAL" in self.running.out or not self.running.alive, 60, "the witness serves")
         assert self.running.alive, self.running.err
         return self
 
     def stop(self):
         self.running.signal(signal.SIGTERM)
-        return self.running.wait(30).expect(0)
+        return self.running.wait(60).expect(0)
 
     def kill(self):
         self.running.signal(signal.SIGKILL)
@@ -64,7 +64,7 @@ class Witness:
         _, timeline, end, _ = self.ask("IDENTIFY_SYSTEM").expect(0).out.strip().split("|")
         return int(timeline), end
 
-    def streams_from(self, server, deadline_seconds=40):
+    def streams_from(self, server, deadline_seconds=60):
         wait_until(lambda: server.psql(f"SELECT count(*) FROM pg_stat_replication WHERE application_name = '{NAME}' AND "
                                        "state = 'streaming' AND flush_lsn IS NOT NULL") == "1", deadline_seconds,
                    "the witness's stream")
@@ -117,7 +117,7 @@ class World:
 
     def arrives(self, *standbys):
         for standby in standbys:
-            wait_until(lambda standby=standby: self.seen(standby) == self.rows, 60, f"{self.rows} rows on a standby")
+            wait_until(lambda standby=standby: self.seen(standby) == self.rows, 120, f"{self.rows} rows on a standby")
 
 
 def wal_names(folder):

@@ -115,7 +115,7 @@ class ScriptedServer {
 };
 
 env::Wait soon() {
-  return env::Wait::for_at_most(base::Seconds(20));
+  return env::Wait::for_at_most(base::Seconds(60));
 }
 
 Connection connect(const ScriptedServer& server) {
@@ -249,10 +249,10 @@ TEST(CopyBoth, WhatAServerSentBeforeItWentIsRead) {
   Connection connection = connect(server);
   ASSERT_TRUE(connection.begin_copy_both("START_REPLICATION 0/1", soon()));
   pollfd end{connection.socket_fd(), POLLRDHUP, 0};
-  ASSERT_EQ(poll(&end, 1, 20000), 1);
+  ASSERT_EQ(poll(&end, 1, 60'000), 1);
   ASSERT_TRUE(connection.send_copy(base::as_bytes("status"), soon()));
   end.events = 0;  // the reset, which is told unasked
-  ASSERT_EQ(poll(&end, 1, 20000), 1);
+  ASSERT_EQ(poll(&end, 1, 60'000), 1);
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(connection.send_copy(base::as_bytes("status"), soon()));
   EXPECT_EQ(receive_all(connection), "onetwo");
   const auto answer = connection.next_result(soon());
@@ -292,7 +292,7 @@ TEST(CopyBoth, AStopEventEndsTheWait) {
   EXPECT_EQ(nothing->event, Event::kTimeout);
   env::StopEvent stop;
   stop.set();
-  const auto stopped = connection.receive_copy(env::Wait::for_at_most(base::Seconds(20), &stop));
+  const auto stopped = connection.receive_copy(env::Wait::for_at_most(base::Seconds(60), &stop));
   ASSERT_FALSE(stopped);
   EXPECT_EQ(stopped.error().code, base::ErrorCode::kCancelled);
   EXPECT_FALSE(connection.is_open());

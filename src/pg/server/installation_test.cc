@@ -34,7 +34,7 @@ class InstallationTest : public testing::Test {
     }
   }
   base::Result<Installation> find(const InstallationQuery& query = {}) {
-    return find_installation(env::posix_file_system(), query, env::Wait::for_at_most(20s), places_);
+    return find_installation(env::posix_file_system(), query, env::Wait::for_at_most(60s), places_);
   }
   std::string root_;
   InstallationPlaces places_;
@@ -121,7 +121,7 @@ TEST_F(InstallationTest, PathIsLookedAtAndTheSameFolderCountsOnce) {
   install("opt/bin", "16.3");
   fs::create_directory_symlink(root_ + "/opt/bin", root_ + "/link");
   places_.path_variable = root_ + "/opt/bin::relative:" + root_ + "/link";
-  const auto found = find_installations(env::posix_file_system(), env::Wait::for_at_most(20s), places_);
+  const auto found = find_installations(env::posix_file_system(), env::Wait::for_at_most(60s), places_);
   ASSERT_TRUE(found.has_value());
   ASSERT_EQ(found->size(), 1U);
   EXPECT_EQ(found->front().version.major(), 16);
