@@ -39,7 +39,7 @@ void tell_of_drop(const JournalSlot& slot, base::Reporter& reporter) {
 Result<void> give_slot_up(const CloneOptions& options, const JournalSlot& slot,
                           const CloneEnvironment& environment) {
   const CloneOptions with = TRY(with_noted_connection(options, slot));
-  auto dropped = drop_own_slot(with.connect, slot, environment.stop);
+  auto dropped = drop_own_slot(with.connect, slot, environment);
   if (dropped) {
     environment.reporter.info(fmt::format("dropped replication slot \"{}\"", slot.name));
     return base::ok();
@@ -47,7 +47,9 @@ Result<void> give_slot_up(const CloneOptions& options, const JournalSlot& slot,
   if (dropped.error().sqlstate == kSlotUndefined) return base::ok();
   Error error = std::move(dropped).error().with_context(fmt::format(
       "replication slot \"{}\" of system {} could not be dropped", slot.name, slot.system_id.to_string()));
-  error.hint = fmt::format("It holds back WAL there. Say with -h, -p and -U how to reach it, or there: {}.",
+  error.hint = fmt::format("It holds back WAL there. {}, or there: {}.",
+                           error.sqlstate == kSlotInUse ? "End what uses it, then run this again"
+                                                        : "Say with -h, -p and -U how to reach it",
                            drop_statement(slot.name));
   return error;
 }

@@ -104,8 +104,9 @@ void StagedClone::State::clean_up() {
   };
   if (created_slot) {
     auto dropped = drop_slot(options.connect, *created_slot);
-    if (dropped || dropped.error().sqlstate == kSlotUndefined) {
-      environment.reporter.detail("dropped replication slot \"" + *created_slot + "\"");
+    const bool is_gone = dropped || (dropped.error().sqlstate == kSlotUndefined && !slot_is_unsure);
+    if (dropped) environment.reporter.detail("dropped replication slot \"" + *created_slot + "\"");
+    if (is_gone) {
       if (staging) static_cast<void>(staging->forget_slot());
     } else {
       warn(std::move(dropped).error().with_context("could not drop replication slot \"" + *created_slot +

@@ -125,19 +125,24 @@ Result<void> Fetch::create_slots() {
   const std::string& name = *options_.slot;
   const client::BackupPosition here{source_.identity.wal_position, source_.identity.timeline};
   const auto tried = try_slot(*wal_connection_, name, here, client::ReserveWal::kNo, wait(kCommandTimeout));
+  if (!tried && tried.error().sqlstate.empty()) return tried;  // no answer
+  const JournalSlot slot{name, source_.identity.system_id,
+                         conninfo_without_secrets(backup_connection_->connection())};
   // Noted before it is there: a run that is killed in between leaves none that nobody knows of.
   const bool is_noted = !tried && tried.error().sqlstate == kSlotUndefined;
-  if (is_noted) {
-    TRY(state_->staging->note_slot(
-        {name, source_.identity.system_id, conninfo_without_secrets(backup_connection_->connection())}));
-  }
+  if (is_noted) TRY(state_->staging->note_slot(slot));
   if (auto created = wal_connection_->create_physical_slot({.name = name}, wait(kCommandTimeout)); !created) {
-    // Without an answer it may be there all the same, and is dropped as one that is.
-    if (is_noted && created.error().sqlstate.empty()) state_->created_slot = name;
-    if (is_noted && !created.error().sqlstate.empty()) TRY(state_->staging->forget_slot());
+    if (!is_noted) return created;
+    state_->slot_is_unsure = created.error().sqlstate.empty();
+    if (state_->slot_is_unsure) {
+      state_->created_slot = name;
+    } else if (auto forgotten = state_->staging->forget_slot(); !forgotten) {
+      reporter_.warn(forgotten.error().message, "The next run may look for a slot that is not there.");
+    }
     return created;
   }
   state_->created_slot = name;
+  if (!is_noted) TRY(state_->staging->note_slot(slot));  // another's of that name has just gone
   stream_slot_ = name;
   state_->facts.slot_was_created = true;
   reporter_.detail(fmt::format("created replication slot \"{}\"", name));

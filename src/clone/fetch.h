@@ -32,6 +32,7 @@ struct StagedClone::State {
   base::Stopwatch stopwatch = {};
   std::optional<Staging> staging = {};
   std::optional<std::string> created_slot = {};
+  bool slot_is_unsure = false;  ///< the server has not said that it made it, and may still be about to
   std::optional<LeftSlot> left_slot = {};
   bool server_was_stopped = false;
   bool placed = false;

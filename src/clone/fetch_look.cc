@@ -160,7 +160,7 @@ Result<void> Fetch::remove_what_a_killed_run_left() {
           fmt::format("an interrupted clone from another primary (system identifier {}) left the slot \"{}\"",
                       slot.system_id.to_string(), slot.name),
           fmt::format("Drop it there if it is still there: {}.", drop_statement(slot.name)));
-    } else if (auto dropped = drop_own_slot(options_.connect, slot, environment_.stop)) {
+    } else if (auto dropped = drop_own_slot(options_.connect, slot, environment_)) {
       reporter_.info(fmt::format("dropped the slot \"{}\" of an interrupted clone", slot.name));
     } else if (dropped.error().sqlstate != kSlotUndefined) {
       return std::move(dropped).error().with_context(

@@ -228,10 +228,15 @@ Result<void> write_journal(env::FileSystem& files, const std::string& target, co
 
 Result<void> remove_journal(env::FileSystem& files, const std::string& target, const Journal& journal) {
   const std::string path = journal_path_of(target, journal.placing);
-  if (!TRY(files.inspect(path))) return base::ok();
-  TRY(files.remove_file(path));
-  // What a run left that was killed while it wrote.
-  if (TRY(files.inspect(path + ".standfast-tmp"))) TRY(files.remove_file(path + ".standfast-tmp"));
+  const std::string begun = path + std::string(kNew);
+  bool was_there = false;
+  // Besides itself what a run left that was killed while it wrote.
+  for (const std::string& each : {path, path + ".standfast-tmp", begun, begun + ".standfast-tmp"}) {
+    if (!TRY(files.inspect(each))) continue;
+    TRY(files.remove_file(each));
+    was_there = true;
+  }
+  if (!was_there) return base::ok();
   TRY(files.sync_directory(env::parent_of(path)));
   // Its folder goes with the last thing in it.
   if (journal.placing == Placing::kInside) static_cast<void>(files.remove_directory(inner_folder_of(target)));

@@ -2,7 +2,7 @@
 //
 //   beside the target (one rename puts the copy in place):
 //     DIR.standfast-staging       the copy while it is made
-//     DIR.standfast-clone.json    the journal
+//     DIR.standfast-clone.json    the journal; with .new at its end while its first text is written
 //     DIR.standfast-lock          held while a run is at work (claim.h)
 //     DIR.standfast-old-TIME      what was in DIR before
 //   inside a folder that has to stay where it is (DIR itself, a disk mounted in it, a tablespace, --waldir):

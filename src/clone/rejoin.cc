@@ -72,6 +72,7 @@ Result<void> RejoinCourse::create_slot() {
     return take_up_slot(*wal_connection_, options_.copy, name, here, environment_);
   }
   const auto tried = try_slot(*wal_connection_, name, here, client::ReserveWal::kNo, wait(kCommandTimeout));
+  if (!tried && tried.error().sqlstate.empty()) return tried;  // no answer
   if (!tried && tried.error().sqlstate == kSlotUndefined) TRY(note_slot());
   if (auto created = wal_connection_->create_physical_slot({.name = name}, wait(kCommandTimeout)); !created) {
     // Without an answer nobody knows whether it is there: the note stays.

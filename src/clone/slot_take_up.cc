@@ -1,5 +1,7 @@
 #include "clone/slot_take_up.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "clone/source.h"
@@ -38,11 +40,20 @@ Result<void> take_up_slot(client::ReplicationConnection& connection, const Clone
 }
 
 Result<void> drop_own_slot(const client::ConnectOptions& connect, const JournalSlot& slot,
-                           const env::StopEvent& stop) {
+                           const CloneEnvironment& environment) {
   constexpr base::Seconds kInterval(1);  // each attempt is a connection
   const DropRules rules{.when = client::DropSlot::kIfFree, .only_on = slot.system_id};
-  return when_slot_is_free([&] { return drop_slot(connect, slot.name, rules); },
-                           env::Wait::for_at_most(kOwnSlotReleaseTimeout, &stop), kInterval);
+  bool is_told = false;
+  const auto attempt = [&] {
+    auto dropped = drop_slot(connect, slot.name, rules);
+    if (!dropped && dropped.error().sqlstate == kSlotInUse && !std::exchange(is_told, true)) {
+      environment.reporter.info(fmt::format(
+          "slot \"{}\" is still in use; it is dropped when the server has let go of it", slot.name));
+    }
+    return dropped;
+  };
+  return when_slot_is_free(attempt, env::Wait::for_at_most(kOwnSlotReleaseTimeout, &environment.stop),
+                           kInterval);
 }
 
 }  // namespace standfast::clone

@@ -37,8 +37,8 @@ base::Result<void> take_up_slot(client::ReplicationConnection& connection, const
                                 const CloneEnvironment& environment);
 
 /// Drops a slot that an earlier run made, on the cluster where it made it (else kPrecondition), as soon as
-/// the server has noticed that this run is gone.
+/// the server has noticed that this run is gone; tells when it has to wait for that.
 base::Result<void> drop_own_slot(const client::ConnectOptions& connect, const JournalSlot& slot,
-                                 const env::StopEvent& stop);
+                                 const CloneEnvironment& environment);
 
 }  // namespace standfast::clone

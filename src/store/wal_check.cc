@@ -117,26 +117,32 @@ class Check {
   }
 
   /// A receiver's write shows its blocks in any order while it is under way: what looks like damage in the
-  /// segment that is being written is looked at again when such a write is over.
+  /// segment that is being written is looked at again when that write is over. Behind the last page that was
+  /// there at first another may be under way by then.
   Result<void> check_segment(const SegmentEntry& entry, bool is_last, RecordScanner& scanner) {
+    if (!is_last || entry.form != SegmentForm::kPartial) {
+      TRY(look_at_segment(entry, is_last, {}, scanner));
+      return base::ok();
+    }
+    const auto last_page = TRY(last_page_of(entry));
     const RecordScanner before = scanner;
-    const auto findings = check_.findings;
+    const std::size_t findings = check_.findings.size();
     const auto first_finding = first_finding_;
-    if (TRY(look_at_segment(entry, is_last, scanner)) == Look::kEnough) return base::ok();
+    if (TRY(look_at_segment(entry, is_last, last_page, scanner)) == Look::kEnough) return base::ok();
     if (env::wait_for(-1, 0, {base::Deadline::after(kOneWrite), &stop_}) == env::Ready::kStopped)
       return env::cancelled_error();
     scanner = before;
-    check_.findings = findings;
+    check_.findings.erase(check_.findings.begin() + static_cast<std::ptrdiff_t>(findings),
+                          check_.findings.end());
     first_finding_ = first_finding;
-    TRY(look_at_segment(entry, is_last, scanner));
+    TRY(look_at_segment(entry, is_last, last_page, scanner));
     return base::ok();
   }
 
   enum class Look : std::uint8_t { kEnough, kMayBeUnderWay };
 
-  Result<Look> look_at_segment(const SegmentEntry& entry, bool is_last, RecordScanner& scanner) {
-    std::optional<pg::Lsn> last_page;
-    if (is_last && entry.form == SegmentForm::kPartial) last_page = TRY(last_page_of(entry));
+  Result<Look> look_at_segment(const SegmentEntry& entry, bool is_last, std::optional<pg::Lsn> last_page,
+                               RecordScanner& scanner) {
     auto segment = TRY(open_segment(files_, options_.folder, entry.timeline, entry.start, segment_bytes_));
     if (!segment) return Look::kEnough;  // removed since, as the oldest are
     const bool is_open = is_last && segment->entry.form == SegmentForm::kPartial;

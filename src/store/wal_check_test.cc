@@ -98,37 +98,42 @@ TEST_F(WalCheckTest, FindsDamageInTheSegmentThatIsBeingWritten) {
   EXPECT_LE(found.timelines[0].valid_end, record->start);
 }
 
-/// A write of some blocks is under way until the file has been looked at through and through.
-class WriteUnderWay final : public env::testing::ForwardingFileSystem {
+/// A file that is written to between two looks at it.
+class WrittenMeanwhile final : public env::testing::ForwardingFileSystem {
  public:
-  WriteUnderWay(FileSystem& files, std::string path, std::string whole)
-      : ForwardingFileSystem(files), path_(std::move(path)), whole_(std::move(whole)) {}
+  WrittenMeanwhile(FileSystem& files, std::string path, std::string then)
+      : ForwardingFileSystem(files), path_(std::move(path)), then_(std::move(then)) {}
   base::Result<std::unique_ptr<env::File>> open_for_reading(const std::string& path) override {
-    if (path == path_ && ++opened_ == 3) write_file(*this, path, whole_);
+    // The first look opens it twice: for its last page, and for all.
+    if (path == path_ && ++opened_ == 3) write_file(*this, path, then_);
     return ForwardingFileSystem::open_for_reading(path);
   }
 
  private:
   std::string path_;
-  std::string whole_;
+  std::string then_;
   int opened_ = 0;
 };
 
 TEST_F(WalCheckTest, WhatIsStillOnItsWayToTheFileIsNoDamage) {
+  constexpr std::size_t kPage = 8192;
+  const auto under_way = [&](std::size_t pages, std::size_t lacking) {
+    std::string content = wal_.segment(start_of(2)).substr(0, pages * kPage);
+    content.resize(kSegment);
+    return content.replace(lacking * kPage, kPage, kPage, '\0');
+  };
   put(wal_, 0, 1);
   const std::string path = path_of(wal_, 2, SegmentForm::kPartial);
-  const std::string whole =
-      wal_.segment(start_of(2)).substr(0, 606'208) + std::string(kSegment - 606'208, '\0');
-  std::string torn = whole;
-  torn.replace(40 * 8192, 8192, 8192, '\0');
-  write_file(files_, path, torn);
+  write_file(files_, path, under_way(74, 40));
   EXPECT_EQ(check().findings.size(), 1U) << "where it stays so";
-  WriteUnderWay files(files_, path, whole);
+  // By then that is all there, and the next write is under way.
+  WrittenMeanwhile files(files_, path, under_way(100, 90));
   base::NullReporter reporter;
   env::StopEvent stop;
   const WalCheck found = must(check_wal(files, {.folder = kFolder}, reporter, stop));
   EXPECT_TRUE(found.findings.empty()) << found.findings[0].what;
-  EXPECT_GT(found.timelines[0].valid_end, start_of(2) + 590'000);
+  EXPECT_GT(found.timelines[0].valid_end, start_of(2) + 80 * kPage);
+  EXPECT_LE(found.timelines[0].valid_end, start_of(2) + 90 * kPage);
 }
 
 TEST_F(WalCheckTest, CutAnywhereTheSegmentThatIsBeingWrittenIsWholeToARecordsEnd) {

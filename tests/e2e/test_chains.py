@@ -1,15 +1,15 @@
 """A standby of a standby: the seed's way over three hosts, and what can go wrong on it."""
 
-import signal
 import subprocess
 
 import pytest
 
 from harness import steps
 from harness.binaries import DEBIAN, npm, older_15
-from harness.clones import PASSWORD, assert_streams, clone, clone_environment, fill, primary_by_hand, slots, \
+from harness.clones import assert_streams, clone, fill, primary_by_hand, slots, \
     staging, start_clone, tree, verify_backup, wait_for_slots, wait_until_copying
 from harness.cluster import Cluster, wait_for_replay
+from harness.copies import held_still
 from harness.load import Pgbench, pgbench_init, table_sums
 from harness.secret_scan import SecretScan, secrets_of
 from harness.waiting import wait_until
@@ -69,7 +69,6 @@ def members_of(host, *options):
 
 @pytest.mark.parametrize("binaries", [pytest.param(major, marks=pytest.mark.quick if major == 15 else ())
                                       for major in (12, 15, 18)], indirect=True)
-@pytest.mark.timeout(900)
 def test_seed_over_three_hosts_with_a_load_running(network, three, binaries):
     a, b, c = three
     scan = SecretScan(network)
@@ -251,9 +250,8 @@ def test_standby_promoted_during_the_copy_is_a_failure_that_leaves_nothing(by_ha
     wait_for_replay(primary, standby)
     running = start_clone(standby.host, c, "--from-standby", "-R", "-r", "8M", "-X", method)
     wait_until_copying(running, c)
-    running.signal(signal.SIGSTOP)  # more than a connection holds is still to come, so the backup does not end meanwhile
-    assert standby.psql("SELECT pg_promote()") == "t"
-    running.signal(signal.SIGCONT)
+    with held_still(running):  # more than a connection holds is still to come, so the backup does not end meanwhile
+        assert standby.psql("SELECT pg_promote()") == "t"
     told = running.wait()
     told.expect_error(PRECONDITION, "promoted")
     assert not c.data.exists() and not staging(c)

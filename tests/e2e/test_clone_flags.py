@@ -7,7 +7,7 @@ import pytest
 
 from harness.binaries import DEBIAN, npm
 from harness.clones import (PASSWORD, assert_streams, clone, clone_arguments, clone_environment, fill, folders,
-                            primary_by_hand, size_of, slots, staging, start_clone, verify_backup, wait_for_slots,
+                            primary_by_hand, size_of, staging, start_clone, verify_backup, wait_for_slots,
                             wait_until_copying)
 from harness.cluster import Cluster, wait_for_replay
 from harness.copies import held_still
@@ -260,7 +260,8 @@ def test_owner_is_the_server_user_when_root_clones(pair):
 def test_many_segments_come_while_the_copy_goes_on(pair):
     """Segments of 1 MB under a load, on timeline 2: the WAL from the start to the end of the backup, and its history."""
     h1, h2 = pair
-    primary = primary_by_hand(h1, DEBIAN, "--wal-segsize=1", max_wal_size="'8MB'", min_wal_size="'2MB'")
+    primary = primary_by_hand(h1, DEBIAN, "--wal-segsize=1", max_wal_size="'8MB'", min_wal_size="'2MB'",
+                              wal_sender_timeout=0)
     primary.stop()
     h1.run(["touch", h1.data / "standby.signal"]).expect(0)
     primary.start().psql("SELECT pg_promote()")

@@ -3,7 +3,6 @@ nothing was changed on either host."""
 
 import itertools
 import shutil
-import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from harness.binaries import DEBIAN
 from harness.clones import (JOURNAL, PASSWORD, clone, clone_arguments, clone_environment, fill, primary_by_hand, slots, staging,
                             start_clone, tree, verify_backup, wait_for_slots, wait_until_copying)
 from harness.cluster import Cluster
+from harness.copies import held_still
 from harness.network import Network
 from harness.steps import SLOT
 from harness.waiting import wait_until
@@ -202,9 +202,8 @@ def test_disk_that_fills_up_on_the_way_is_told(pair):
     h2.tmpfs(h2.cluster_folder, 120)
     running = start_clone(h1, h2, "-R", "-C", "-S", SLOT, "-r", "8M")
     wait_until_copying(running, h2)
-    running.signal(signal.SIGSTOP)  # lest it be done first
-    h2.run(["sh", "-c", f"head -c 200m /dev/zero > {h2.cluster_folder}/other.log"])
-    running.signal(signal.SIGCONT)
+    with held_still(running):  # lest it be done first
+        h2.run(["sh", "-c", f"head -c 200m /dev/zero > {h2.cluster_folder}/other.log"])
     running.wait().expect_error(11, str(h2.cluster_folder), "hint: ")
     assert slots(primary) == {} and not h2.data.exists() and staging(h2) == []
 

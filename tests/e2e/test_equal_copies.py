@@ -16,7 +16,6 @@ from harness.steps import carry_token, pg_bin
 from harness.turmoil import Turmoil
 from harness.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(600)
 KINDS = {"heap", "btree", "hash", "gin", "gist", "spgist", "brin", "sequence", "visibility map"}
 SLOWLY = ("-r", "12M")
 MORE_SLOWLY = ("-r", "4M")
@@ -61,7 +60,8 @@ def proved(primary, standby):
 
 def first_copy(hosts, binaries, **settings):
     h1, h2 = hosts
-    primary = member_primary(h1, h2, turmoil.prepare, binaries, autovacuum_naptime=1, **settings)
+    primary = member_primary(h1, h2, turmoil.prepare, binaries, autovacuum_naptime=1, wal_sender_timeout=0,
+                             **settings)
     load = Turmoil(primary)
     running = start_join(h1, h2, binaries)
     when(lambda: written(h2) > SOME, running, "some of the copy")
@@ -120,7 +120,7 @@ def test_database_that_was_moved_meanwhile(hosts):
 
 
 def test_rejoin_after_a_failover(hosts, binaries):
-    old, new = member_pair(*hosts, turmoil.prepare, binaries)
+    old, new = member_pair(*hosts, turmoil.prepare, binaries, wal_sender_timeout=0)
     load = Turmoil(old)
     promote(new)
     load.wait_for_each(load.turns())

@@ -88,7 +88,6 @@ def without_own(files):
     return {name: facts for name, facts in files.items() if name != "." and name.split("/")[0] != ".standfast"}
 
 
-@pytest.mark.timeout(900)  # dozens of copies, each traced
 @pytest.mark.parametrize("piece", range(PIECES))
 def test_killed_while_the_entries_are_exchanged(world, piece):
     network, h1 = world

@@ -1,8 +1,6 @@
 """The seed, whole: two hosts, Debian's PostgreSQL 15, a load running while the standby is made, everything as root
 with the program's own defaults."""
 
-import pytest
-
 from harness import steps
 from harness.cluster import wait_for_replay
 from harness.load import Pgbench, pgbench_init, table_sums
@@ -12,7 +10,6 @@ from harness.waiting import wait_until
 _AS_ROOT = {"user": "root", "env": {"STANDFAST_HOME": None}}
 
 
-@pytest.mark.timeout(900)
 def test_seed_whole_with_a_load_running(network, pair):
     h1, h2 = pair
     scan = SecretScan(network)

@@ -142,9 +142,9 @@ def quiet(host):
         wait_until(lambda: host.psql(workers) == "0", 60, "the end of autovacuum")
         pids = [int(pid) for pid in host.psql("SELECT pid FROM pg_stat_activity WHERE backend_type IN "
                                               "('background writer', 'checkpointer')").splitlines()]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
         try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
             yield
         finally:
             for pid in pids:

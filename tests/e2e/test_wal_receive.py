@@ -119,7 +119,6 @@ def test_endpos_ends_it(pair):
     assert f"acknowledged up to {lsn}" in result.out or "acknowledged up to" in result.out
 
 
-@pytest.mark.timeout(900)  # each of its many starts syncs, on whatever disk
 @pytest.mark.parametrize("synchronous", [True, False])
 def test_witness_alone_keeps_every_acknowledged_commit(pair, synchronous):
     """The witness is killed again and again, the primary at the end; recovery from the witness's WAL alone has every commit

@@ -57,7 +57,6 @@ def good_client(host, witness, folder):
                        "-D", folder, "-S", "good"], env={"PGPASSWORD": PASSWORD})
 
 
-@pytest.mark.timeout(600)
 def test_rude_clients_cost_little_and_harm_nobody(network):
     h1, h2, h3, h4 = (network.host(f"h{i}", f"10.20.20.{i}") for i in (1, 2, 3, 4))
     primary = primary_by_hand(h1, DEBIAN, wal_keep_size="'1GB'", max_wal_size="'2GB'")

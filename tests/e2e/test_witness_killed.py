@@ -97,7 +97,6 @@ class Kept:
         standby.stop("immediate")
 
 
-@pytest.mark.timeout(900)  # each of its many starts syncs, on whatever disk
 def test_killed_at_random_moments_it_loses_no_commit_that_was_told_of(network):
     kept = Kept(network)
     commits = Commits(kept.h1)
@@ -145,7 +144,6 @@ class LargeRecord:
         return received
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("witness_too", [True, False], ids=["and-the-witness", "alone"])
 def test_a_primary_that_is_killed_inside_a_large_record(network, witness_too):
     kept = Kept(network)

@@ -22,7 +22,7 @@ LINK_PORT = 7433
 
 def source_and_member(h1, h2, prepare, **how):
     """The standby was made once, so that its host is a member, and is gone again."""
-    primary, standby = member_pair(h1, h2, prepare, **how)
+    primary, standby = member_pair(h1, h2, prepare, **{"wal_sender_timeout": 0, **how})  # see held_still
     standby.stop()
     h2.run(["rm", "-rf", standby.data, str(standby.data) + ".standfast-lock"]).expect(0)
     return primary, standby
@@ -45,11 +45,14 @@ def start_clone(servers, *options):
 
 @contextmanager
 def held_still(running):
-    """A copy does not come to its end while something is done to it, however long that takes."""
+    """A copy does not come to its end while something is done to it, however long that takes where its server has no
+    wal_sender_timeout."""
     running.signal(signal.SIGSTOP)
-    assert running.alive, running.wait()
-    yield
-    running.signal(signal.SIGCONT)
+    try:
+        assert running.alive, running.wait()
+        yield
+    finally:
+        running.signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -57,8 +57,8 @@ def assert_replicates(primary, standby):
     assert standby.psql("SELECT pg_is_in_recovery()") == "t"
     identifiers = {host.psql("SELECT system_identifier FROM pg_control_system()") for host in (primary, standby)}
     assert len(identifiers) == 1
-    _assert_soon(lambda: standby.rows("SELECT status, slot_name, sender_host, sender_port FROM pg_stat_wal_receiver"), [
-        {"status": "streaming", "slot_name": SLOT, "sender_host": primary.address, "sender_port": "5432"}])
+    assert standby.rows("SELECT status, slot_name, sender_host, sender_port FROM pg_stat_wal_receiver") == [
+        {"status": "streaming", "slot_name": SLOT, "sender_host": primary.address, "sender_port": "5432"}]
     _assert_soon(lambda: primary.rows("SELECT usename, state, client_addr, sync_state FROM pg_stat_replication"), [
         {"usename": "replicator", "state": "streaming", "client_addr": standby.address, "sync_state": "async"}])
     _assert_soon(lambda: primary.rows("SELECT slot_name, slot_type, active FROM pg_replication_slots"), [

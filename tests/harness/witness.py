@@ -7,7 +7,6 @@ import signal
 
 from harness.binaries import DEBIAN
 from harness.clones import PASSWORD, primary_by_hand
-from harness.cluster import Cluster
 from harness.waiting import wait_until
 from harness.wal import PORT, make_wal_folder, users_file
 

@@ -103,8 +103,7 @@ Result<void> wait_for_programs(env::FileSystem& files, const Whose& whose, const
     if (env::wait_for(-1, 0, {next, wait.stop}) == env::Ready::kStopped) return env::cancelled_error();
     if (wait.deadline.passed()) {
       return Error(ErrorCode::kInUse, fmt::format("a program still works in \"{}\"", whose.directory),
-                   "It is the initdb or pg_dropcluster of an earlier run; wait until it is done, then run "
-                   "this again.");
+                   "An earlier run started it; wait until it is done, then run this again.");
     }
   }
   return base::ok();
