@@ -239,6 +239,12 @@ Result<Receiver::StreamEnd> Receiver::stream(const wal::ReceiveStart& start,
                    Clock::now());
   TRY(perform(session_->on_time(Clock::now())));
   if (options_.end) TRY(perform(session_->set_stop(*options_.end)));
+  if (options_.end && *options_.end <= start.at) {  // no news of the flusher will tell that it is reached
+    TRY(flush_and_tell());
+    if (!ended_) TRY(end_stream(env::Wait::for_at_most(kAnswerTimeout)));
+    session_.reset();
+    return StreamEnd::kReachedEnd;
+  }
   auto end = receive();
   session_.reset();
   return end;

@@ -117,6 +117,8 @@ def test_endpos_ends_it(pair):
     lsn = primary.psql("SELECT pg_current_wal_flush_lsn()")
     result = h2.run(receive(primary, h2, folder, "--endpos", lsn, "--no-loop"), timeout=60).expect(0)
     assert f"acknowledged up to {lsn}" in result.out or "acknowledged up to" in result.out
+    for reached in (lsn, "0/1"):  # as pg_receivewal does, whatever the server has to send
+        h2.run(receive(primary, h2, folder, "--endpos", reached, "--no-loop"), timeout=60).expect(0)
 
 
 @pytest.mark.parametrize("synchronous", [True, False])
