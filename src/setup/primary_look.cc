@@ -261,7 +261,8 @@ Result<PrimaryLook> PrimaryLooker::look(const PrimaryWish& wish, const std::opti
   state.system_id = *system_id;
   TRY(store_.check_writable(state.system_id));
   PasswordFile password_file = TRY(PasswordFile::read(store_, *system_id));
-  if (state.server.in_recovery) password_file.also_try(TRY(passwords_in_store(files_, store_, *system_id)));
+  // Of a standby, or a primary that was one.
+  password_file.also_try(TRY(passwords_in_store(files_, store_, *system_id)));
   PrimaryLook look{std::move(state), {}, {}, {}, std::move(password_file)};
   TRY(read_settings(look.state));
   TRY(read_hba(look));

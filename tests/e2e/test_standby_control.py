@@ -65,6 +65,8 @@ def test_promote_without_the_primary_says_what_is_known(joined):
     told = standby(h2, "promote", timeout=90).expect(0)
     assert h2.psql("SELECT pg_is_in_recovery()") == "f"
     assert "timeline 2" in told.out and re.search(r"[0-9A-F]+/[0-9A-F]+", told.out)
+    # The next step, as it says: the passwords are those that this host logged in with.
+    h2.standfast("primary", "setup", "-D", h2.data, "--standby", h1.address, "--restart").expect(0)
 
 
 def test_promote_of_a_standby_that_is_behind_names_the_gap(joined):
