@@ -193,7 +193,8 @@ bool starts_with_path(std::span<const std::string> arguments, std::string_view p
 
 Error usage_error(const CommandEntry& entry, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
-  if (!message.empty()) message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
+  const bool is_a_word = message.size() > 1 && std::islower(static_cast<unsigned char>(message[1])) != 0;
+  if (is_a_word) message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
   return Error(ErrorCode::kUsage, std::move(message),
                fmt::format("Try \"{} {} --help\".", kProgram, entry.path));
 }

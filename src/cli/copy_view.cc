@@ -25,7 +25,9 @@ std::string text_of_agent(const clone::AgentFacts& facts) {
       "through the agent of member \"{}\", {} streams: {} came, {} was there already\n", facts.member,
       facts.streams, base::format_bytes(facts.fetched_bytes), base::format_bytes(facts.equal_bytes));
   if (facts.damaged_count > 0) {
-    text += fmt::format("{} damaged pages of the source were copied as they are\n", facts.damaged_count);
+    text += fmt::format("{} damaged page{} of the source {} copied as {}\n", facts.damaged_count,
+                        facts.damaged_count == 1 ? "" : "s", facts.damaged_count == 1 ? "was" : "were",
+                        facts.damaged_count == 1 ? "it is" : "they are");
   } else if (facts.pages_checked) {
     text += "every page that came fits its checksum\n";
   }

@@ -191,7 +191,9 @@ Result<void> Fetch::begin_base_backup() {
                                                                : client::BackupCheckpoint::kSpread;
   backup.include_wal = options_.wal == WalMethod::kFetch;
   backup.wait_for_archiving = options_.wal == WalMethod::kNone;
-  backup.verify_checksums = options_.verify_checksums;
+  // It is the server that checks, and it refuses what it finds.
+  backup.verify_checksums =
+      options_.verify_checksums && options_.agent.damaged_pages == DamagedPages::kRefused;
   backup.max_rate_bytes_per_second = options_.max_rate_bytes_per_second;
   start_ = TRY(backup_connection_->begin_base_backup(backup, wait(kCheckpointTimeout)));
   if (std::ranges::count_if(start_.tablespaces, [](const auto& t) { return !t.oid; }) != 1)

@@ -185,8 +185,8 @@ Error Fetch::with_server_warnings(Error error) const {
   if (error.code == ErrorCode::kDamaged && !said.empty()) {
     error.message += ": " + said;
     error.hint = fmt::format(
-        "The {}'s own data is damaged. Find out what is on that page and restore it; -k copies "
-        "without the check.",
+        "The {}'s own data is damaged. Find out what is on that page and restore it; "
+        "--allow-damage copies it as it is.",
         source_word());
   }
   return error;

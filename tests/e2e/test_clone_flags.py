@@ -225,13 +225,15 @@ def test_json_is_one_object_and_nothing_else(pair):
     assert str(h2.data) in failed.json()["error"]["message"] and failed.json()["error"]["hint"]
 
 
-def test_checksums_are_not_verified_with_k(pair):
+@pytest.mark.parametrize("option", ["-k", "--allow-damage"])
+def test_checksums_are_not_verified_with(pair, option):
     h1, h2 = pair
     primary = primary_by_hand(h1)
     primary.psql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS i")
     primary.damage_page("t")
     primary.restart()
-    clone(h1, h2, "-k").expect(0)
+    clone(h1, h2).expect_error(14, "--allow-damage")
+    clone(h1, h2, option).expect(0)
     verify_backup(h2)
 
 

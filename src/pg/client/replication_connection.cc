@@ -190,7 +190,9 @@ Result<void> ReplicationConnection::create_physical_slot(const NewSlot& slot, co
   Error error = std::move(created).error();
   if (error.sqlstate == "42710") {
     error.hint = fmt::format(
-        "Leave -C out to use the slot as it is, name another one with -S, or drop it on the primary: SELECT "
+        "Leave the option that creates it out to use it as it is, name another one with -S, or drop it on "
+        "the "
+        "primary: SELECT "
         "pg_drop_replication_slot({}).",
         pg::quote_literal(slot.name));
   } else if (error.sqlstate == "53400") {
