@@ -190,10 +190,9 @@ Result<void> ReplicationConnection::create_physical_slot(const NewSlot& slot, co
   Error error = std::move(created).error();
   if (error.sqlstate == "42710") {
     error.hint = fmt::format(
-        "Leave the option that creates it out to use it as it is, name another one with -S, or drop it on "
-        "the "
-        "primary: SELECT "
-        "pg_drop_replication_slot({}).",
+        "Leave -C (--create-slot) out to use it as it is, name another one with -S, or drop it on the "
+        "primary: "
+        "SELECT pg_drop_replication_slot({}).",
         pg::quote_literal(slot.name));
   } else if (error.sqlstate == "53400") {
     error.hint =
