@@ -191,8 +191,7 @@ Result<void> ReplicationConnection::create_physical_slot(const NewSlot& slot, co
   if (error.sqlstate == "42710") {
     error.hint = fmt::format(
         "Leave -C (--create-slot) out to use it as it is, name another one with -S, or drop it on the "
-        "primary: "
-        "SELECT pg_drop_replication_slot({}).",
+        "primary: SELECT pg_drop_replication_slot({}).",
         pg::quote_literal(slot.name));
   } else if (error.sqlstate == "53400") {
     error.hint =
