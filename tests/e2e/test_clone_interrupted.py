@@ -10,6 +10,7 @@ from harness.binaries import DEBIAN
 from harness.clones import (JOURNAL, LOCK, assert_streams, clone, clone_arguments, clone_environment, primary_by_hand, slots,
                             staging, start_clone, verify_backup, wait_for_slots, wait_until_copying)
 from harness.cluster import Cluster
+from harness.copies import wait_until_free
 from harness.steps import SLOT
 from harness.waiting import wait_until
 
@@ -211,11 +212,8 @@ def test_killed_at_any_moment_there_is_a_whole_directory_after_the_next_run(pair
     options = ("-R", "-C", "-S", SLOT, "--replace")
     whole = clone(h1, h2, *options).expect(0).seconds
 
-    def wait_until_free():
-        wait_until(lambda: all(active == "f" for _, active in slots(primary).values()), 60, "the slot free")
-
     for _ in range(6):
-        wait_until_free()
+        wait_until_free(primary, SLOT)
         primary.psql(DROP)
         running = start_clone(h1, h2, *options)
         time.sleep(whole * dice.uniform(0.1, 1.1))
@@ -223,7 +221,7 @@ def test_killed_at_any_moment_there_is_a_whole_directory_after_the_next_run(pair
         running.wait(60)
         if h2.data.exists():  # not in the moment between the two renames
             verify_backup(h2)
-        wait_until_free()
+        wait_until_free(primary, SLOT)
         if SLOT in slots(primary) and "data.standfast-staging" not in staging(h2):
             primary.psql(DROP)  # the copy was in place before the kill, and the slot is the copy's
         clone(h1, h2, *options).expect(0)
